@@ -1,0 +1,2 @@
+// Package ego is an embeddable framework for event-sourced services.
+package ego
