@@ -25,8 +25,9 @@
 //   - Obey the context: a call whose context ends must return soon after, with an error that matches the context's
 //     error. A write that is cut off that way must say truthfully whether [NotWritten] holds.
 //   - Accept any number of concurrent calls.
-//   - Answer [ErrNotConnected] to every call but Connect and Disconnect while it is not connected. Connect and
-//     Disconnect must be idempotent, and Connect must be possible again after Disconnect.
+//   - Answer [ErrNotConnected] to every call but Connect and Disconnect from Disconnect to the next Connect. A store that
+//     was never connected must do the same, or connect by itself at its first call. Connect and Disconnect must be
+//     idempotent, and Connect must be possible again after Disconnect.
 //   - Refuse at Connect, with [ShardCountError], to work on data that was written with another shard count.
 //
 // # What a store should do
