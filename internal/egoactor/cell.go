@@ -170,6 +170,9 @@ func (c *Cell) rest() bool {
 func (c *Cell) process(requests *entity.Request) {
 	defer c.recover()
 	wait := c.core.Process(c.host.ctx, requests)
+	if c.core.Stopped() {
+		c.letGo()
+	}
 	if wait > 0 && c.host.stopping.Load() {
 		c.core.Flush(c.host.ctx)
 		wait = 0
@@ -210,6 +213,13 @@ func (c *Cell) tryCloseLocked() bool {
 	}
 	c.closed = true
 	return true
+}
+
+// letGo closes the cell at the end of the actor's turn.
+func (c *Cell) letGo() {
+	c.mu.Lock()
+	c.evicting = true
+	c.mu.Unlock()
 }
 
 // evict closes the cell as soon as it is at rest. It is true when that is now.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/snapshot"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -22,13 +23,17 @@ type Appender interface {
 
 // Shared is what the entities of an engine have in common.
 type Shared struct {
-	Journal  Appender
-	Events   persistence.EventsStore
-	Codec    *envelope.Codec
-	WriterID string // names this run of the engine in what it writes
-	Logger   *slog.Logger
-	Now      func() time.Time
+	Journal       Appender
+	Events        persistence.EventsStore
+	SnapshotStore persistence.SnapshotStore // nil: no snapshots
+	Snapshots     Snapshots                 // nil: no snapshots are taken
+	States        persistence.StateStore
+	Codec         *envelope.Codec
+	WriterID      string // names this run of the engine in what it writes
+	Logger        *slog.Logger
+	Now           func() time.Time
 
+	WriteTimeout    time.Duration // bounds one write of a state
 	RecoveryTimeout time.Duration // bounds one attempt to recover an entity
 }
 
@@ -37,7 +42,21 @@ type Settings struct {
 	BatchThreshold   int           // events that are written at once; at most one command's when below two
 	BatchFlushWindow time.Duration // how long events may wait for others
 	DedupWindow      int           // command ids remembered
+	SnapshotInterval uint64        // events between two snapshots; zero takes none
+	SchemaVersion    uint32        // of the states in snapshots; one of another version is not used
+	Retention        snapshot.Retention
+	Directive        Directive // after a handler that panicked or broke its contract
 }
+
+// A Directive says what becomes of an entity whose handler panicked or broke its contract.
+type Directive int
+
+// The directives. The zero value is Restart.
+const (
+	Restart Directive = iota // recover before the next command
+	Resume                   // go on with the state in memory
+	Stop                     // let go of the entity
+)
 
 // memory is what an entity knows of itself. The state is never modified in place.
 type memory struct {
@@ -54,7 +73,9 @@ type model interface {
 	// pending counts what waits to be stored.
 	pending() int
 	// store makes what is pending durable, all or nothing. Nothing is pending afterwards, whatever the outcome.
-	store(ctx context.Context) error
+	store(ctx context.Context, commands *window) error
+	// stored is told of the memory that has become durable, once its commands are answered.
+	stored(ctx context.Context, durable memory, commands *window)
 	// discard forgets what is pending.
 	discard()
 }
@@ -67,6 +88,7 @@ type Entity struct {
 	shared   *Shared
 
 	live      bool   // memory is what the store holds
+	stopped   bool   // to be let go
 	committed memory // durable
 	candidate memory // committed and what is pending
 	commands  window
@@ -144,7 +166,7 @@ func (e *Entity) decide(r *Request) {
 			r.revision, r.err = 0, err
 			var refusal *Refusal
 			if errors.As(err, &refusal) && refusal.tainted {
-				e.live = false // what is pending is sound and will be written; the memory is not
+				e.taint()
 			}
 			return
 		}
@@ -156,6 +178,15 @@ func (e *Entity) decide(r *Request) {
 	}
 	r.state = proto.Clone(e.candidate.state) // now, before any handler sees the state again
 }
+
+// taint follows the directive after a handler that cannot be trusted. What is pending is sound and will be written.
+func (e *Entity) taint() {
+	e.live = e.settings.Directive == Resume
+	e.stopped = e.settings.Directive == Stop
+}
+
+// Stopped reports whether the directive wants the entity let go.
+func (e *Entity) Stopped() bool { return e.stopped }
 
 // join lets a decided request wait for the store, behind those that it may depend on.
 func (e *Entity) join(r *Request) {
@@ -187,22 +218,25 @@ func (e *Entity) Revision() uint64 { return e.committed.revision }
 
 // flush makes everything pending durable and answers the group.
 func (e *Entity) flush(ctx context.Context) {
-	if e.model.pending() > 0 {
-		if err := e.model.store(ctx); err != nil {
+	changed := e.model.pending() > 0
+	if changed {
+		if err := e.model.store(ctx, &e.commands); err != nil {
 			e.goCold()
 			e.failGroup(writeError(err))
 			return
 		}
 	}
 	e.committed = e.candidate
-	if !e.live {
-		e.goCold()
-	}
 	for i, r := range e.group {
 		e.group[i] = nil
 		r.deliver()
 	}
 	e.group = e.group[:0]
+	if !e.live {
+		e.goCold()
+	} else if changed {
+		e.model.stored(ctx, e.committed, &e.commands)
+	}
 }
 
 func (e *Entity) failGroup(err error) {

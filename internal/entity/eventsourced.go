@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"runtime/debug"
 
 	"google.golang.org/protobuf/proto"
@@ -25,7 +24,7 @@ type EventSourced interface {
 func NewEventSourced(id, kind string, behavior EventSourced, settings *Settings, shared *Shared) *Entity {
 	return &Entity{
 		id:       id,
-		model:    &eventSourced{id: id, kind: kind, behavior: behavior, shared: shared},
+		model:    &eventSourced{id: id, kind: kind, behavior: behavior, settings: settings, shared: shared},
 		settings: settings,
 		shared:   shared,
 		commands: window{size: settings.DedupWindow},
@@ -36,8 +35,11 @@ func NewEventSourced(id, kind string, behavior EventSourced, settings *Settings,
 type eventSourced struct {
 	id, kind string
 	behavior EventSourced
+	settings *Settings
 	shared   *Shared
 	records  []*egopb.Event // pending
+
+	snapshotted uint64 // number of the newest snapshot that was offered or recovered from
 }
 
 // decide runs the command handler, folds its events into a candidate and packs them.
@@ -78,7 +80,7 @@ func (m *eventSourced) record(r *Request, event proto.Message, number uint64) er
 
 func (m *eventSourced) pending() int { return len(m.records) }
 
-func (m *eventSourced) store(ctx context.Context) error {
+func (m *eventSourced) store(ctx context.Context, _ *window) error {
 	err := m.shared.Journal.Append(ctx, m.records)
 	if err != nil && !persistence.NotWritten(err) {
 		m.records = nil // a store that does not answer may still be reading them
@@ -97,16 +99,6 @@ func (m *eventSourced) release(from int) {
 		m.records[i] = nil
 	}
 	m.records = m.records[:from]
-}
-
-// load replays the whole journal of the entity.
-func (m *eventSourced) load(ctx context.Context, commands *window) (memory, error) {
-	commands.forget()
-	initial, err := m.initialState()
-	if err != nil {
-		return memory{}, err
-	}
-	return m.replay(ctx, memory{state: initial}, math.MaxUint64, commands)
 }
 
 // replay folds the events after m up to and including a number. It fails, rather than answer with a wrong state, when the
@@ -145,8 +137,11 @@ func (m *eventSourced) checkNothingAfter(ctx context.Context, number, to uint64)
 	if err != nil {
 		return err
 	}
-	if latest == nil || latest.GetSequenceNumber() == number {
+	switch highest := latest.GetSequenceNumber(); {
+	case highest == number:
 		return nil
+	case highest < number:
+		return fmt.Errorf("%w: it holds %d events, the journal %d", errAhead, number, highest)
 	}
 	return fmt.Errorf("the events %d to %d were deleted", number+1, min(to, latest.GetSequenceNumber()))
 }

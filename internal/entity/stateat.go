@@ -11,17 +11,10 @@ import (
 // ErrRevisionNotFound reports a revision that an entity has not reached, or whose events were deleted.
 var ErrRevisionNotFound = errors.New("ego: the revision is not known")
 
-// StateAt folds the journal of an entity up to and including a revision.
-func StateAt(ctx context.Context, id, kind string, behavior EventSourced, revision uint64, shared *Shared) (proto.Message, error) {
-	m := &eventSourced{id: id, kind: kind, behavior: behavior, shared: shared}
-	initial, err := m.initialState()
-	if err != nil {
-		return nil, err
-	}
-	if revision == 0 {
-		return initial, nil
-	}
-	reached, err := m.replay(ctx, memory{state: initial}, revision, new(window))
+// StateAt returns the state of an entity at a revision, from the newest usable snapshot below it and the events between.
+func StateAt(ctx context.Context, id, kind string, behavior EventSourced, revision uint64, settings *Settings, shared *Shared) (proto.Message, error) {
+	m := &eventSourced{id: id, kind: kind, behavior: behavior, settings: settings, shared: shared}
+	reached, err := m.recover(ctx, revision, new(window))
 	if err != nil {
 		return nil, err
 	}

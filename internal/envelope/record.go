@@ -47,3 +47,18 @@ func Stamp(event *egopb.Event, metadata *projection.Metadata) {
 		event.Trace = &egopb.TraceContext{Traceparent: metadata.TraceParent, Tracestate: metadata.TraceState}
 	}
 }
+
+// StampState writes the metadata of a command to the record of the state it made.
+func StampState(state *egopb.DurableState, metadata *projection.Metadata) {
+	if metadata == nil {
+		return
+	}
+	state.CommandId = metadata.CommandID
+	state.CorrelationId = metadata.CorrelationID
+	state.CausationId = metadata.CausationID
+	state.Tags = metadata.Tags
+	state.Metadata = metadata.Values
+	if metadata.TraceParent != "" {
+		state.Trace = &egopb.TraceContext{Traceparent: metadata.TraceParent, Tracestate: metadata.TraceState}
+	}
+}
