@@ -40,7 +40,13 @@ type Run struct {
 // is an [InvalidRecordError], or a [ConflictError] where an entity's numbers do not follow each other. Numbers above
 // [math.MaxInt64] are invalid, as not every backend can hold them.
 func Runs(events []*egopb.Event) ([]Run, error) {
-	runs := make([]Run, 0, 8)
+	return AppendRuns(make([]Run, 0, 8), events)
+}
+
+// AppendRuns is [Runs] for callers that reuse the memory of the result: it overwrites runs from its start. It allocates
+// nothing while the batch has few entities and the capacity of runs suffices.
+func AppendRuns(runs []Run, events []*egopb.Event) ([]Run, error) {
+	runs = runs[:0]
 	var index map[string]int // made once the batch is too large to search
 	for _, event := range events {
 		if event == nil {

@@ -144,7 +144,7 @@ func (h *Host) activate(id string) (*Cell, error) {
 		h.starts.Done()
 		return cell, nil
 	}
-	cell := &Cell{id: id, host: h, gone: make(chan struct{}), scheduled: true}
+	cell := &Cell{id: id, host: h, gone: make(chan struct{}), scheduled: true, restedAt: h.now()}
 	s.cells[id] = cell
 	go h.start(cell)
 	return cell, nil
@@ -176,7 +176,6 @@ func (h *Host) spawn(cell *Cell) error {
 		return err
 	}
 	cell.core, cell.kind, cell.idle = activation.Core, activation.Kind, activation.PassivateAfter
-	cell.restedAt = h.now()
 	name := actorName(cell.id, h.config.Epoch, h.names.Add(1))
 	cell.pid, err = h.config.System.Spawn(context.Background(), name, &entityActor{cell: cell},
 		goakt.WithLongLived(), goakt.WithRelocationDisabled(), goakt.WithSupervisor(resume()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,8 +25,10 @@ type Request struct {
 	command  proto.Message   // nil asks for the state
 	metadata *projection.Metadata
 
+	pool  *sync.Pool
 	phase atomic.Int32
 	done  chan struct{} // holds one token once the answer is there
+	timer *time.Timer   // used by the caller only
 
 	state    proto.Message // the caller's own copy
 	revision uint64
@@ -34,14 +37,31 @@ type Request struct {
 	Next *Request // in the queue of the entity
 }
 
-var requests = sync.Pool{New: func() any { return &Request{done: make(chan struct{}, 1)} }} //nolint:gochecknoglobals // a pool
+// Requests makes requests and uses them again. The zero value is ready. An engine has its own, so that no channel or timer
+// wanders from one engine to another, which may live in another bubble of testing/synctest.
+type Requests struct {
+	pool sync.Pool
+}
 
-// NewRequest returns a request for a command, or for the state when command is nil. The entity owns the command from now
-// on. The metadata may be nil.
-func NewRequest(ctx context.Context, command proto.Message, metadata *projection.Metadata) *Request {
-	r := requests.Get().(*Request)
+// New returns a request for a command, or for the state when command is nil. The entity owns the command from now on. The
+// metadata may be nil.
+func (p *Requests) New(ctx context.Context, command proto.Message, metadata *projection.Metadata) *Request {
+	r, ok := p.pool.Get().(*Request)
+	if !ok {
+		r = &Request{pool: &p.pool, done: make(chan struct{}, 1)}
+	}
 	r.ctx, r.command, r.metadata = ctx, command, metadata
 	return r
+}
+
+// Expire returns the channel of a timer that the request keeps.
+func (r *Request) Expire(after time.Duration) <-chan time.Time {
+	if r.timer == nil {
+		r.timer = time.NewTimer(after)
+	} else {
+		r.timer.Reset(after)
+	}
+	return r.timer.C
 }
 
 // Done holds a token once the answer is there. Whoever takes it must call Answer.
@@ -55,7 +75,8 @@ func (r *Request) Answer() (proto.Message, uint64, error) {
 	state, revision, err := r.state, r.revision, r.err
 	r.ctx, r.command, r.metadata, r.state, r.revision, r.err, r.Next = nil, nil, nil, nil, 0, nil, nil
 	r.phase.Store(queued)
-	requests.Put(r)
+	r.stopTimer()
+	r.pool.Put(r)
 	return state, revision, err
 }
 
@@ -73,6 +94,7 @@ const (
 
 // Abandon gives the request up. Unless it has an answer, the caller must not touch it again.
 func (r *Request) Abandon() Abandonment {
+	r.stopTimer()
 	switch r.phase.Swap(abandoned) {
 	case answered:
 		return HasAnswer
@@ -80,6 +102,12 @@ func (r *Request) Abandon() Abandonment {
 		return MayTakeEffect
 	default:
 		return NeverRan
+	}
+}
+
+func (r *Request) stopTimer() {
+	if r.timer != nil {
+		r.timer.Stop()
 	}
 }
 

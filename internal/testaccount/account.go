@@ -107,3 +107,48 @@ func (a *Account) HandleEvent(_ context.Context, event, prior proto.Message) (pr
 	}
 	return next, nil
 }
+
+// Purse is a durable-state account. It handles [testpb.Deposit], [testpb.Withdraw] and [testpb.Misbehave].
+type Purse struct {
+	id string
+}
+
+// NewPurse returns the behaviour of a purse.
+func NewPurse(id string) *Purse { return &Purse{id: id} }
+
+// ID returns the identity of the purse.
+func (p *Purse) ID() string { return p.id }
+
+// InitialState returns an empty purse.
+func (p *Purse) InitialState() proto.Message { return new(testpb.Account) }
+
+// HandleCommand returns the purse after a command.
+func (p *Purse) HandleCommand(_ context.Context, command, prior proto.Message, revision uint64) (proto.Message, error) {
+	account := prior.(*testpb.Account)
+	if account.GetChanges() != revision {
+		return nil, fmt.Errorf("the state has %d changes at revision %d", account.GetChanges(), revision)
+	}
+	next := proto.CloneOf(account)
+	next.Changes++
+	switch c := command.(type) {
+	case *testpb.Deposit:
+		if c.GetAmount() == 0 {
+			return nil, nil
+		}
+		next.Balance += c.GetAmount()
+		if c.GetNote() != "" {
+			next.Notes = append(next.Notes, c.GetNote())
+		}
+	case *testpb.Withdraw:
+		if c.GetAmount() > account.GetBalance() {
+			return nil, fmt.Errorf("%w: balance is %d", ErrInsufficient, account.GetBalance())
+		}
+		next.Balance -= c.GetAmount()
+	case *testpb.Misbehave:
+		account.Balance = -1
+		panic("as asked")
+	default:
+		return nil, fmt.Errorf("unknown command %T", command)
+	}
+	return next, nil
+}

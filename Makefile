@@ -1,0 +1,128 @@
+# The targets of this repository; `make help` lists them. They need Go, make, git and gcc, and build the other tools
+# themselves, outside the tree. `make ci` is what a change must pass.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+
+# What can be set on the command line.
+FUZZTIME    ?= 10s
+BENCH       ?= .
+BENCHTIME   ?= 1s
+BENCHCOUNT  ?= 1
+RACECOUNT   ?= 5
+TESTTIMEOUT ?= 10m
+BANK_DIR    ?= .cache/bank
+ROUNDS      ?= 20
+
+# Every module of the tree; tools holds no packages of its own.
+MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -printf '%h\n' | sort)
+CODE_MODULES := $(filter-out ./tools,$(MODULES))
+
+# Builds read go.mod and never edit it, and do not ask git about a tree that may belong to another user.
+export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -mod=readonly -buildvcs=false
+export GOWORK  := off
+
+# The tools live in a cache that is named by their versions and by the Go that built them.
+TOOLS_ID  := $(shell { cat tools/go.mod tools/go.sum; go env GOVERSION; } | git hash-object --stdin | cut -c1-16)
+TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ego-tools/$(TOOLS_ID)
+export PATH := $(abspath $(TOOLS_DIR)):$(PATH)
+
+BUF           := $(TOOLS_DIR)/buf
+BENCHSTAT     := $(TOOLS_DIR)/benchstat
+GOLANGCI_LINT := $(TOOLS_DIR)/golangci-lint
+GOVULNCHECK   := $(TOOLS_DIR)/govulncheck
+PROTOC_GEN_GO := $(TOOLS_DIR)/protoc-gen-go
+
+# $(call in-modules,modules,command) runs a command in each module and fails if it failed in one.
+in-modules = status=0; for module in $(1); do (cd "$$module" && $(2)) || status=1; done; exit $$status
+
+##@ Everyday
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) $(BUF) ## Format Go and protobuf files
+	@$(call in-modules,$(CODE_MODULES),golangci-lint fmt --config "$(CURDIR)/.golangci.yml" ./...)
+	@buf format --write
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check all modules with golangci-lint
+	@$(call in-modules,$(CODE_MODULES),golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...)
+
+.PHONY: test
+test: postgres ## Test all modules with the race detector
+	@$(call in-modules,$(CODE_MODULES),go test -race -timeout $(TESTTIMEOUT) ./...)
+
+.PHONY: generate
+generate: $(BUF) $(PROTOC_GEN_GO) ## Generate Go from the protobuf files
+	@buf generate
+
+.PHONY: tidy
+tidy: ## Tidy go.mod and go.sum of all modules
+	@$(call in-modules,$(MODULES),go mod tidy)
+
+.PHONY: verify
+verify: $(BUF) $(PROTOC_GEN_GO) ## Check formatting, go.mod, protobuf files and what is generated from them
+	@hack/verify $(MODULES)
+
+##@ Deeper
+
+.PHONY: race
+race: postgres ## Test RACECOUNT times in random order, to find races and flaky tests
+	@$(call in-modules,$(CODE_MODULES),go test -race -shuffle=on -count=$(RACECOUNT) -timeout 30m ./...)
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@hack/fuzz $(FUZZTIME) $(CODE_MODULES)
+
+.PHONY: bench
+bench: postgres ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
+	@hack/bench $(BENCH) $(BENCHTIME) $(BENCHCOUNT) $(CODE_MODULES)
+
+.PHONY: benchstat
+benchstat: $(BENCHSTAT) ## Compare the benchmarks saved in OLD and NEW
+	@benchstat "$(OLD)" "$(NEW)"
+
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities; asks vuln.go.dev
+	@$(call in-modules,$(CODE_MODULES),govulncheck ./...)
+
+.PHONY: demo
+demo: ## Run the bank example in BANK_DIR
+	@mkdir -p "$(BANK_DIR)"
+	go run ./examples/bank -dir "$(BANK_DIR)"
+
+.PHONY: crash
+crash: ## Kill the bank example ROUNDS times and check that it lost nothing
+	go run ./examples/bank/crash -rounds $(ROUNDS)
+
+.PHONY: ci
+ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once
+	@hack/steps tools lint verify test 'crash ROUNDS=3' 'bench BENCHTIME=1x BENCHCOUNT=1'
+
+##@ What the others need
+
+.PHONY: tools
+tools: $(BUF) $(BENCHSTAT) $(GOLANGCI_LINT) $(GOVULNCHECK) $(PROTOC_GEN_GO) ## Build the pinned tools, once
+
+.PHONY: postgres
+postgres: ## Install PostgreSQL for the tests, when it is missing and apt can
+	@hack/postgres
+
+$(BUF):           package := github.com/bufbuild/buf/cmd/buf
+$(BENCHSTAT):     package := golang.org/x/perf/cmd/benchstat
+$(GOLANGCI_LINT): package := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(GOVULNCHECK):   package := golang.org/x/vuln/cmd/govulncheck
+$(PROTOC_GEN_GO): package := google.golang.org/protobuf/cmd/protoc-gen-go
+
+# Built beside its place and moved there, so that an interrupted build leaves nothing that looks like a tool.
+$(TOOLS_DIR)/%:
+	@echo "building $* into $(TOOLS_DIR)" >&2
+	@mkdir -p "$(TOOLS_DIR)" && cd tools && go build -o "$(abspath $(TOOLS_DIR))/.$*.$$$$" $(package) && \
+		mv "$(abspath $(TOOLS_DIR))/.$*.$$$$" "$(abspath $@)"

@@ -1,0 +1,143 @@
+package journal
+
+import (
+	"runtime/debug"
+	"time"
+
+	"github.com/actorkeep/ego/egopb"
+)
+
+// writeInline writes a single append in the goroutine of its appender, which is the writer meanwhile.
+func (j *Journal) writeInline(events []*egopb.Event, bytes int, started time.Duration) (err error) {
+	err = errExited // stays when the store ends this goroutine
+	defer func() { err = j.endInline(err) }()
+	err = j.write(events, 1, bytes, started)
+	return err
+}
+
+// endInline ends the write of an appender, hands over to the background writer what has gathered meanwhile, and returns
+// the answer.
+func (j *Journal) endInline(err error) error {
+	outcome := outcomeOf(err)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.flight.end()
+	j.failing.record(outcome, err)
+	if j.gathered.appends > 0 {
+		j.goroutines.Go(j.run)
+	} else {
+		j.idle()
+	}
+	return outcome.answer(err)
+}
+
+// run is the background writer.
+func (j *Journal) run() {
+	ended := false
+	defer func() {
+		if !ended { // the store ended this goroutine
+			j.goroutines.Go(j.run)
+		}
+	}()
+	for j.take() {
+		j.writeBatch()
+	}
+	ended = true
+}
+
+// take makes a batch of what has gathered. When there is nothing, the writer has ended.
+func (j *Journal) take() bool {
+	now := j.clock.now()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.gathered.appends == 0 {
+		j.batch.most = 0
+		j.idle()
+		return false
+	}
+	j.batch.fill(&j.gathered, j.config.MaxEvents, j.config.MaxBytes)
+	j.batch.started = now
+	j.admit()
+	j.flight.begin(now, j.batch.tickets)
+	return true
+}
+
+// writeBatch writes the batch and answers its appends, but for those to be written again.
+func (j *Journal) writeBatch() {
+	err := errExited // stays when the store ends this goroutine
+	defer func() {
+		j.settle(err)
+		j.batch.reset()
+	}()
+	b := &j.batch
+	err = j.write(b.events(), len(b.tickets), b.bytes, b.started)
+}
+
+// settle decides what the end of a write means for its appends.
+func (j *Journal) settle(err error) {
+	outcome := outcomeOf(err)
+	answer := outcome.answer(err)
+	for _, t := range j.land(outcome, err) {
+		t.done <- answer
+	}
+}
+
+// land ends the flight of the batch and returns the appends to answer. There are none when the write was stuck: the
+// watchdog has answered them.
+func (j *Journal) land(outcome Outcome, err error) []*ticket {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	wasStuck := j.flight.end()
+	j.failing.record(outcome, err)
+	switch {
+	case wasStuck:
+		return nil
+	case outcome == Committed:
+		j.batch.widen(j.config.MaxEvents)
+		return j.batch.tickets
+	case outcome.refused():
+		failed, again := j.batch.judge(err)
+		j.requeue(again)
+		return failed
+	default:
+		return j.batch.tickets
+	}
+}
+
+// requeue puts appends back at the head of the gathered ones, in order, or withdraws them. The lock is held.
+func (j *Journal) requeue(tickets []*ticket) {
+	for i := len(tickets) - 1; i >= 0; i-- {
+		if t := tickets[i]; t.canceled {
+			t.done <- errWithdrawn
+		} else {
+			j.gathered.pushFront(t)
+		}
+	}
+}
+
+// write calls the store and then the hooks.
+func (j *Journal) write(events []*egopb.Event, appends, bytes int, started time.Duration) error {
+	err := j.callStore(events, started)
+	if j.config.Observe != nil {
+		j.config.Observe(Write{
+			Appends: appends, Events: len(events), Bytes: bytes,
+			Duration: j.clock.now() - started, Outcome: outcomeOf(err), Err: err,
+		})
+	}
+	if err == nil && j.config.OnCommit != nil {
+		j.config.OnCommit(events)
+	}
+	return err
+}
+
+// callStore calls the store with a context of its own and turns a panic into an error.
+func (j *Journal) callStore(events []*egopb.Event, started time.Duration) (err error) {
+	ctx := &writeContext{clock: &j.clock, deadline: started + j.config.WriteTimeout}
+	defer func() {
+		ctx.end()
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+	}()
+	return j.config.Store.WriteEvents(ctx, events)
+}

@@ -1,0 +1,206 @@
+package ego
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	goakt "github.com/tochemey/goakt/v3/actor"
+	goaktlog "github.com/tochemey/goakt/v3/log"
+
+	"github.com/actorkeep/ego/internal/egoactor"
+	"github.com/actorkeep/ego/internal/entity"
+	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/journal"
+	"github.com/actorkeep/ego/internal/snapshot"
+	"github.com/actorkeep/ego/persistence"
+)
+
+// node is what an engine is between Start and Stop.
+type node struct {
+	config  *config
+	events  persistence.EventsStore // nil: durable state only
+	states  persistence.StateStore  // nil: events only
+	codec   *envelope.Codec
+	system  goakt.ActorSystem
+	journal *journal.Journal
+	writer  *snapshot.Writer // nil: no snapshots
+	host    *egoactor.Host
+	shared  *entity.Shared
+	kinds   *kinds
+	spawned spawned
+
+	requests entity.Requests
+}
+
+func newNode(ctx context.Context, e *Engine) (*node, error) {
+	system, err := startSystem(e.name)
+	if err != nil {
+		return nil, err
+	}
+	stores := e.stores()
+	n := &node{
+		config: &e.config,
+		events: stores.events,
+		states: stores.states,
+		codec:  new(envelope.Codec),
+		system: system,
+		kinds:  newKinds(e.config.kinds),
+	}
+	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
+	n.shared = &entity.Shared{
+		Events:          stores.events,
+		SnapshotStore:   stores.snapshots,
+		States:          stores.states,
+		Codec:           n.codec,
+		WriterID:        writerID(e.name, epoch),
+		Logger:          e.config.logger,
+		Now:             time.Now,
+		WriteTimeout:    e.config.writeTimeout,
+		RecoveryTimeout: e.config.recoveryTimeout,
+	}
+	if stores.events != nil {
+		n.journal = journal.New(journal.Config{Store: stores.events, WriteTimeout: e.config.writeTimeout})
+		n.shared.Journal = n.journal
+	}
+	if stores.events != nil && stores.snapshots != nil {
+		n.writer = snapshot.NewWriter(snapshot.Config{
+			Snapshots: stores.snapshots,
+			Events:    stores.events,
+			Timeout:   e.config.writeTimeout,
+			Logger:    e.config.logger,
+		})
+		n.shared.Snapshots = n.writer
+	}
+	n.host = egoactor.NewHost(egoactor.Config{
+		System:     system,
+		Epoch:      epoch,
+		Logger:     e.config.logger,
+		MaxQueue:   e.config.mailboxSize,
+		Build:      n.activation,
+		Passivated: n.spawned.passivated,
+	})
+	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
+	return n, nil
+}
+
+// startSystem starts the actor system. GoAkt keeps the context it is started with and may panic while it starts.
+func startSystem(name string) (system goakt.ActorSystem, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			system, err = nil, fmt.Errorf("ego: the actor system panicked while starting: %v", value)
+		}
+	}()
+	system, err = goakt.NewActorSystem(name, goakt.WithLogger(goaktlog.DiscardLogger))
+	if err != nil {
+		return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)
+	}
+	if err = system.Start(context.Background()); err != nil {
+		return nil, fmt.Errorf("ego: the actor system cannot be started: %w", err)
+	}
+	return system, nil
+}
+
+// writerID names this run of the engine in what it writes.
+func writerID(name, epoch string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return name + "@" + host + "/" + strconv.Itoa(os.Getpid()) + "/" + epoch
+}
+
+// stop ends everything in the order of the way of a command: no new ones, those under way, their writes, what is written
+// beside them, their actors.
+func (n *node) stop(ctx context.Context) error {
+	problems := []error{n.host.Stop(ctx)}
+	if n.journal != nil {
+		problems = append(problems, n.journal.Stop(ctx))
+	}
+	if n.writer != nil {
+		problems = append(problems, n.writer.Stop(ctx))
+	}
+	return errors.Join(append(problems, n.stopSystem())...)
+}
+
+// health returns what is wrong with the parts of the node, nil when nothing is.
+func (n *node) health() error {
+	var problems []error
+	if n.journal != nil {
+		if err := n.journal.Status().Err(); err != nil {
+			problems = append(problems, fmt.Errorf("ego: the journal cannot write: %w", err))
+		}
+	}
+	if n.writer != nil {
+		if status := n.writer.Status(); status.Err != nil {
+			problems = append(problems, fmt.Errorf("ego: %d snapshots or retentions are failing: %w", status.Failing, status.Err))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// stopSystem stops the actors. Nothing of ours is left in them, so they get time of their own. GoAkt may panic over actors
+// that the program has added.
+func (n *node) stopSystem() (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("ego: the actor system panicked while stopping: %v", value)
+		}
+	}()
+	if err = n.system.Stop(context.Background()); err != nil {
+		return fmt.Errorf("ego: the actor system cannot be stopped: %w", err)
+	}
+	return nil
+}
+
+// spawned remembers the behaviours that Entity was given and that no kind could build anew.
+type spawned struct {
+	mu   sync.RWMutex
+	byID map[string]*spawn
+}
+
+// spawn is what Entity was told about an entity.
+type spawn struct {
+	kind     string
+	behavior behavior
+	config   spawnConfig
+	rebuilt  bool // a registered kind builds the same
+}
+
+func (s *spawned) get(id string) *spawn {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.byID[id]
+}
+
+// add remembers an entity, unless it is remembered already.
+func (s *spawned) add(id string, entry *spawn) (added bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID == nil {
+		s.byID = make(map[string]*spawn)
+	}
+	if s.byID[id] != nil {
+		return false
+	}
+	s.byID[id] = entry
+	return true
+}
+
+func (s *spawned) remove(id string) {
+	s.mu.Lock()
+	delete(s.byID, id)
+	s.mu.Unlock()
+}
+
+// passivated forgets an entity that a kind can bring back: its events say which.
+func (s *spawned) passivated(id string, revision uint64) {
+	if entry := s.get(id); entry != nil && entry.rebuilt && revision > 0 {
+		s.remove(id)
+	}
+}

@@ -1,0 +1,136 @@
+package ego
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/actorkeep/ego/persistence"
+)
+
+// An Option configures an [Engine]. Of two options for the same thing the last one wins.
+type Option interface{ applyEngine(c *config) }
+
+// A SpawnOption configures an entity, or all entities of a kind.
+type SpawnOption interface{ applyEntity(c *spawnConfig) }
+
+// A SharedOption is both: as an [Option] it is the default of every entity, as a [SpawnOption] it wins over that.
+type SharedOption interface {
+	Option
+	SpawnOption
+}
+
+const (
+	defaultWriteTimeout    = 5 * time.Second
+	defaultRecoveryTimeout = 2 * time.Minute
+	defaultCommandTimeout  = 5 * time.Second
+	defaultMailboxSize     = 16_384
+)
+
+// config is what the options of an engine add up to.
+type config struct {
+	kinds           []Kind
+	snapshots       persistence.SnapshotStore
+	states          persistence.StateStore
+	logger          *slog.Logger
+	writeTimeout    time.Duration
+	recoveryTimeout time.Duration
+	mailboxSize     int
+	entities        spawnConfig
+}
+
+func newConfig(opts []Option) config {
+	c := config{
+		logger:          slog.New(slog.DiscardHandler),
+		writeTimeout:    defaultWriteTimeout,
+		recoveryTimeout: defaultRecoveryTimeout,
+		mailboxSize:     defaultMailboxSize,
+		entities:        defaultSpawnConfig(),
+	}
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyEngine(&c)
+		}
+	}
+	return c
+}
+
+// validate returns all that is wrong with the configuration.
+func (c *config) validate() error {
+	var problems []error
+	if c.writeTimeout <= 0 {
+		problems = append(problems, fmt.Errorf("ego: write timeout %v is not above zero", c.writeTimeout))
+	}
+	if c.recoveryTimeout <= 0 {
+		problems = append(problems, fmt.Errorf("ego: recovery timeout %v is not above zero", c.recoveryTimeout))
+	}
+	if c.mailboxSize <= 0 {
+		problems = append(problems, fmt.Errorf("ego: mailbox size %d is not above zero", c.mailboxSize))
+	}
+	if err := c.entities.validate(); err != nil {
+		problems = append(problems, fmt.Errorf("ego: %w", err))
+	}
+	names := make(map[string]bool, len(c.kinds))
+	for i := range c.kinds {
+		kind := &c.kinds[i]
+		if err := kind.validate(); err != nil {
+			problems = append(problems, err)
+		}
+		if kind.name != "" && names[kind.name] {
+			problems = append(problems, fmt.Errorf("ego: kind %q is registered twice", kind.name))
+		}
+		names[kind.name] = true
+	}
+	return errors.Join(problems...)
+}
+
+type engineOption func(c *config)
+
+func (o engineOption) applyEngine(c *config) { o(c) }
+
+// WithKinds registers what builds the behaviours of entities that come back to life by a command. Start rejects two kinds
+// of one name, a kind without a name and one without a factory. Kinds of several calls add up.
+func WithKinds(kinds ...Kind) Option {
+	return engineOption(func(c *config) { c.kinds = append(c.kinds, kinds...) })
+}
+
+// WithSnapshotStore keeps snapshots in a store of their own. The default is the events store, when it is a snapshot store
+// as well. The store must be connected before Start.
+func WithSnapshotStore(store persistence.SnapshotStore) Option {
+	return engineOption(func(c *config) { c.snapshots = store })
+}
+
+// WithStateStore keeps the states of durable-state entities. The default is the events store, when it is a state store as
+// well. The store must be connected before Start.
+func WithStateStore(store persistence.StateStore) Option {
+	return engineOption(func(c *config) { c.states = store })
+}
+
+// WithLogger makes the engine log to logger. The default logs nothing; a nil logger is ignored.
+func WithLogger(logger *slog.Logger) Option {
+	return engineOption(func(c *config) {
+		if logger != nil {
+			c.logger = logger
+		}
+	})
+}
+
+// WithWriteTimeout bounds one write to the store. A write that takes longer has an unknown outcome: its commands fail with
+// [ErrOutcomeUnknown] and the entity recovers from the store before it handles the next one. The default is 5 seconds;
+// Start rejects d <= 0.
+func WithWriteTimeout(d time.Duration) Option {
+	return engineOption(func(c *config) { c.writeTimeout = d })
+}
+
+// WithRecoveryTimeout bounds one attempt to recover an entity from the store. The default is 2 minutes; Start rejects
+// d <= 0.
+func WithRecoveryTimeout(d time.Duration) Option {
+	return engineOption(func(c *config) { c.recoveryTimeout = d })
+}
+
+// WithMailboxSize bounds how many commands may wait for one entity; one more fails with [ErrOverloaded]. The default is
+// 16,384; Start rejects n <= 0.
+func WithMailboxSize(n int) Option {
+	return engineOption(func(c *config) { c.mailboxSize = n })
+}

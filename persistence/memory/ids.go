@@ -1,0 +1,45 @@
+package memory
+
+import "slices"
+
+// sortedIDs keeps ids in byte order. Adding is cheap, as appends do it; listing, which is rare, pays for the sorting.
+type sortedIDs struct {
+	sorted []string
+	added  []string // since the last listing
+}
+
+func (s *sortedIDs) add(id string) { s.added = append(s.added, id) }
+
+// page returns at most limit ids above the one given, and whether there are more.
+func (s *sortedIDs) page(after string, limit int) (ids []string, more bool) {
+	s.merge()
+	from, found := slices.BinarySearch(s.sorted, after)
+	if found {
+		from++
+	}
+	rest := s.sorted[from:]
+	if len(rest) > limit {
+		return slices.Clone(rest[:limit]), true
+	}
+	return slices.Clone(rest), false
+}
+
+// merge moves the added ids to their places, from the back so that it needs no second slice.
+func (s *sortedIDs) merge() {
+	if len(s.added) == 0 {
+		return
+	}
+	slices.Sort(s.added)
+	i, j := len(s.sorted)-1, len(s.added)-1
+	s.sorted = append(s.sorted, s.added...)
+	for k := len(s.sorted) - 1; j >= 0; k-- {
+		if i >= 0 && s.sorted[i] > s.added[j] {
+			s.sorted[k] = s.sorted[i]
+			i--
+		} else {
+			s.sorted[k] = s.added[j]
+			j--
+		}
+	}
+	s.added = s.added[:0]
+}

@@ -1,0 +1,179 @@
+package memory
+
+import (
+	"sort"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/actorkeep/ego/egopb"
+)
+
+// The capacity of a segment starts at minSegment and doubles up to maxSegment. A larger record has a segment of its own.
+const (
+	minSegment = 4 << 10
+	maxSegment = 256 << 10
+)
+
+// A shardLog is the events of one shard in order of their positions, in segments.
+type shardLog struct {
+	segments []*segment
+	last     uint64 // highest position
+}
+
+// A segment holds the events at first, first+1, …. Bytes of data that an entry covers are never changed, so a reader may
+// go on using them after it gave the lock back, even when the segment has been compacted since.
+type segment struct {
+	first   uint64
+	data    []byte
+	entries []entry
+	dead    int // bytes of deleted events in data
+}
+
+// An entry is the place of one event; it starts where the entry before it ends. It has no pointer, so that the garbage
+// collector need not look at journals.
+type entry struct {
+	end   uint32
+	state entryState
+}
+
+type entryState uint32
+
+const (
+	live     entryState = iota
+	deleted             // the bytes are still those of the event
+	stripped            // the bytes are those of a tombstone
+)
+
+// A record is an event as it is stored.
+type record struct {
+	data     []byte
+	position uint64
+	shard    uint32
+	deleted  bool // data is more than the caller may see
+}
+
+// event returns the record as a message.
+func (r record) event() (*egopb.Event, error) {
+	event, err := decode(r.data, new(egopb.Event))
+	if err != nil {
+		return nil, err
+	}
+	event.Shard, event.Position = r.shard, r.position
+	if r.deleted {
+		event = tombstone(event)
+	}
+	return event, nil
+}
+
+// append adds an event and returns its position.
+func (l *shardLog) append(data []byte) uint64 {
+	seg := l.tail(len(data))
+	seg.data = append(seg.data, data...)
+	seg.entries = append(seg.entries, entry{end: uint32(len(seg.data))}) //nolint:gosec // protobuf allows 2 GiB at most
+	l.last++
+	return l.last
+}
+
+// tail returns the segment that takes the next event of the size given.
+func (l *shardLog) tail(size int) *segment {
+	capacity, entries := minSegment, 16
+	if n := len(l.segments); n > 0 {
+		seg := l.segments[n-1]
+		if cap(seg.data)-len(seg.data) >= size {
+			return seg
+		}
+		capacity, entries = min(2*cap(seg.data), maxSegment), len(seg.entries)
+	}
+	seg := &segment{
+		first:   l.last + 1,
+		data:    make([]byte, 0, max(capacity, size)),
+		entries: make([]entry, 0, entries),
+	}
+	l.segments = append(l.segments, seg)
+	return seg
+}
+
+// find returns the index of the segment with a position, which must exist.
+func (l *shardLog) find(position uint64) int {
+	return sort.Search(len(l.segments), func(i int) bool { return l.segments[i].first > position }) - 1
+}
+
+// record returns the event at a position, which must exist.
+func (l *shardLog) record(shard uint32, position uint64) record {
+	seg := l.segments[l.find(position)]
+	return seg.record(shard, int(position-seg.first)) //nolint:gosec // an index
+}
+
+// after returns at most limit events with positions above the one given.
+func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
+	if position >= l.last {
+		return nil
+	}
+	n := int(min(l.last-position, uint64(limit))) //nolint:gosec // limit is positive
+	records := make([]record, 0, n)
+	for i := l.find(position + 1); len(records) < n; i++ {
+		seg := l.segments[i]
+		for j := int(position + 1 - seg.first); j < len(seg.entries) && len(records) < n; j++ { //nolint:gosec // an index
+			records = append(records, seg.record(shard, j))
+			position++
+		}
+	}
+	return records
+}
+
+// delete turns the event at a position into a tombstone. The position must exist and the event be live.
+func (l *shardLog) delete(position uint64) error {
+	seg := l.segments[l.find(position)]
+	i := int(position - seg.first) //nolint:gosec // an index
+	seg.entries[i].state = deleted
+	seg.dead += len(seg.bytes(i))
+	if 2*seg.dead > cap(seg.data) {
+		return seg.compact(seg == l.segments[len(l.segments)-1])
+	}
+	return nil
+}
+
+func (s *segment) bytes(i int) []byte {
+	start := uint32(0)
+	if i > 0 {
+		start = s.entries[i-1].end
+	}
+	end := s.entries[i].end
+	return s.data[start:end:end]
+}
+
+func (s *segment) record(shard uint32, i int) record {
+	return record{
+		data:     s.bytes(i),
+		position: s.first + uint64(i), //nolint:gosec // not negative
+		shard:    shard,
+		deleted:  s.entries[i].state == deleted,
+	}
+}
+
+// compact moves the segment to memory of its own without the bytes of deleted events. Since it happens when half of the
+// segment is dead, each byte is moved once for each byte that is freed, at most.
+func (s *segment) compact(open bool) error {
+	size := 0
+	if open {
+		size = cap(s.data) // the next events go here
+	}
+	data, entries := make([]byte, 0, size), make([]entry, 0, cap(s.entries))
+	for i, e := range s.entries {
+		raw := s.bytes(i)
+		if e.state == deleted {
+			event, err := record{data: raw, deleted: true}.event()
+			if err != nil {
+				return err
+			}
+			if raw, err = proto.Marshal(event); err != nil {
+				return err
+			}
+			e.state = stripped
+		}
+		data = append(data, raw...)
+		entries = append(entries, entry{end: uint32(len(data)), state: e.state}) //nolint:gosec // smaller than it was
+	}
+	s.data, s.entries, s.dead = data, entries, 0
+	return nil
+}
