@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"slices"
 	"strings"
 	"sync"
 
@@ -20,16 +19,17 @@ type journal struct {
 // An entityLog knows where the events of one entity are.
 type entityLog struct {
 	shard     uint32
-	deleted   uint64   // events 1 … deleted are tombstones
-	positions []uint64 // of the events deleted+1, deleted+2, …
-	latest    uint64   // position of the event with the highest number
+	last      uint64 // highest number
+	latest    uint64 // position of the event with that number
+	deleted   uint64 // events 1 … deleted are tombstones
+	positions positions
 }
 
 func (e *entityLog) highest() uint64 {
 	if e == nil {
 		return 0
 	}
-	return e.deleted + uint64(len(e.positions))
+	return e.last
 }
 
 func (j *journal) init(shards uint32) {
@@ -58,8 +58,8 @@ func (j *journal) append(b *batch, events []*egopb.Event) error {
 			entity = j.create(id)
 		}
 		position := j.shards[entity.shard].append(b.record(i))
-		entity.positions = append(entity.positions, position)
-		entity.latest = position
+		entity.positions.append(position)
+		entity.last, entity.latest = entity.last+1, position
 	}
 	return nil
 }
@@ -94,8 +94,7 @@ func (j *journal) page(records []record, id string, from, to uint64) ([]record, 
 	}
 	from, to = max(from, entity.deleted+1), min(to, entity.highest())
 	for ; from <= to && len(records) < cap(records); from++ {
-		position := entity.positions[from-entity.deleted-1]
-		records = append(records, j.shards[entity.shard].record(entity.shard, position))
+		records = append(records, j.shards[entity.shard].record(entity.shard, entity.positions.at(from)))
 	}
 	return records, from
 }
@@ -111,17 +110,15 @@ func (j *journal) delete(id string, to uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	entity := j.entities[id]
-	if entity == nil || to <= entity.deleted {
+	if entity == nil {
 		return nil
 	}
-	n := min(to-entity.deleted, uint64(len(entity.positions)))
-	for _, position := range entity.positions[:n] {
-		if err := j.shards[entity.shard].delete(position); err != nil {
+	for to = min(to, entity.last); entity.deleted < to; entity.deleted++ {
+		if err := j.shards[entity.shard].delete(entity.positions.at(entity.deleted + 1)); err != nil {
 			return err
 		}
 	}
-	entity.positions = slices.Delete(entity.positions, 0, int(n)) //nolint:gosec // at most the length
-	entity.deleted += n
+	entity.positions.dropTo(entity.deleted)
 	return nil
 }
 

@@ -82,7 +82,8 @@ func (l *shardLog) tail(size int) *segment {
 		if cap(seg.data)-len(seg.data) >= size {
 			return seg
 		}
-		capacity, entries = min(2*cap(seg.data), maxSegment), len(seg.entries)
+		capacity = min(2*cap(seg.data), maxSegment)
+		entries = len(seg.entries)*capacity/cap(seg.data)*9/8 + 8 // enough when records stay as large as they are
 	}
 	seg := &segment{
 		first:   l.last + 1,
