@@ -17,7 +17,7 @@ BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
 
 # Every module of the tree; tools holds no packages of its own.
-MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -printf '%h\n' | sort)
+MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
 CODE_MODULES := $(filter-out ./tools,$(MODULES))
 
 # Builds read go.mod and never edit it, and do not ask git about a tree that may belong to another user.
