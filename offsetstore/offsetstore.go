@@ -87,7 +87,8 @@ type OffsetStore interface {
 	// raising their epochs, so that no commit of an owner from before the reset can undo it.
 	ResetOffsets(ctx context.Context, consumer string, positions map[uint32]uint64) error
 
-	// DeleteConsumer forgets leases, offsets and dead letters of a consumer.
+	// DeleteConsumer forgets leases, offsets and dead letters of a consumer. It does not forget how high epochs were: a
+	// lease from before stays stale, whoever owns the shard next.
 	DeleteConsumer(ctx context.Context, consumer string) error
 }
 

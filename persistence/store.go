@@ -42,7 +42,8 @@ type EventsStore interface {
 
 	// DeleteEvents deletes the events of an entity up to and including a number. What remains of each is a tombstone that
 	// keeps its number and position taken, so numbers are never used again, a stale writer is still refused, and readers
-	// of the shard can still prove that they missed nothing. Deleting what does not exist does nothing.
+	// of the shard can still prove that they missed nothing. A tombstone keeps the kind, may keep the time, and has nothing
+	// else of the event. Deleting what does not exist does nothing.
 	DeleteEvents(ctx context.Context, persistenceID string, toSequenceNumber uint64) error
 
 	// PersistenceIDs lists the entities that have events or tombstones, in byte order, a page at a time. The first page
@@ -93,7 +94,8 @@ type StateStore interface {
 	GetLatestState(ctx context.Context, persistenceID string) (*egopb.DurableState, error)
 
 	// DeleteState replaces the state of an entity with a tombstone at the next revision and the next position, so a
-	// writer that knew the deleted state is refused. Deleting an unknown or already deleted state does nothing.
+	// writer that knew the deleted state is refused. A tombstone keeps the kind and nothing else of the state. Deleting an
+	// unknown or already deleted state does nothing.
 	DeleteState(ctx context.Context, persistenceID string) error
 
 	// GetShardStates returns at most limit latest states of a shard with positions above afterPosition, in order,
@@ -114,8 +116,9 @@ type StateStore interface {
 type TimerStore interface {
 	Store
 
-	// ScheduleTimers sets timers, all or nothing. One with the same owner and name is replaced: it gets a new version,
-	// and a claim on the old one no longer counts. An empty owner or name is an [InvalidRecordError].
+	// ScheduleTimers sets timers, all or nothing. One with the same owner and name is replaced: it gets the next version,
+	// and a claim on the old one no longer counts. A timer that is scheduled after one of that name was canceled or
+	// completed has a version that none of that name had before. An empty owner or name is an [InvalidRecordError].
 	ScheduleTimers(ctx context.Context, timers []*egopb.Timer) error
 
 	// CancelTimers removes the named timers of an owner, or all of them when no name is given. Unknown names are passed
