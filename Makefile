@@ -83,7 +83,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 
 .PHONY: bench
 bench: postgres ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
-	@hack/bench $(BENCH) $(BENCHTIME) $(BENCHCOUNT) $(CODE_MODULES)
+	@hack/bench '$(BENCH)' $(BENCHTIME) $(BENCHCOUNT) $(CODE_MODULES)
 
 .PHONY: benchstat
 benchstat: $(BENCHSTAT) ## Compare the benchmarks saved in OLD and NEW
