@@ -6,11 +6,8 @@ import (
 	"iter"
 	"slices"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/offsetstore"
-	"github.com/actorkeep/ego/persistence"
 )
 
 // letterPage is how many dead letters are fetched under one lock.
@@ -63,28 +60,15 @@ func (s *Store) ParkEvents(ctx context.Context, lease offsetstore.Lease, letters
 	return nil
 }
 
-// encodeLetter serializes a dead letter. A consumer that is left out is that of the lease.
+// encodeLetter serializes a dead letter.
 func encodeLetter(lease offsetstore.Lease, letter *egopb.DeadLetter) (deadLetter, error) {
-	event := letter.GetEvent()
-	id := event.GetPersistenceId()
-	switch {
-	case event == nil:
-		return deadLetter{}, &persistence.InvalidRecordError{Reason: "the dead letter has no event"}
-	case event.GetPosition() == 0:
-		return deadLetter{}, &persistence.InvalidRecordError{PersistenceID: id, Reason: "the dead letter has no position"}
-	case event.GetShard() != lease.Shard:
-		return deadLetter{}, &persistence.InvalidRecordError{PersistenceID: id, Reason: "the dead letter is of another shard than the lease"}
+	letter, err := offsetstore.CheckLetter(lease, letter)
+	if err != nil {
+		return deadLetter{}, err
 	}
-	switch letter.GetConsumer() {
-	case lease.Consumer:
-	case "":
-		letter = proto.CloneOf(letter)
-		letter.Consumer = lease.Consumer
-	default:
-		return deadLetter{}, &persistence.InvalidRecordError{PersistenceID: id, Reason: "the dead letter is of another consumer than the lease"}
-	}
+	id := letter.GetEvent().GetPersistenceId()
 	data, err := encode(id, letter)
-	return deadLetter{position: event.GetPosition(), entity: id, data: data}, err
+	return deadLetter{position: letter.GetEvent().GetPosition(), entity: id, data: data}, err
 }
 
 // DeadLetters implements [offsetstore.DeadLetterStore].
