@@ -1,0 +1,70 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+
+	"github.com/actorkeep/ego/persistence"
+)
+
+const (
+	selectDeletedTo = `SELECT to_sequence_number FROM ego_deletions WHERE persistence_id = ?`
+
+	selectNextDeletion = `SELECT count(*), coalesce(max(sequence_number), 0) FROM (SELECT sequence_number FROM ego_events
+		WHERE persistence_id = ? AND sequence_number > ? AND sequence_number <= ?
+		ORDER BY sequence_number LIMIT ?)`
+
+	// Replacing a row, rather than updating it, lets SQLite join pages that have become nearly empty. An update leaves the
+	// space within its page, where nothing is ever added again.
+	replaceByTombstones = `INSERT OR REPLACE INTO ego_events (place, persistence_id, sequence_number, kind, record)
+		SELECT place, persistence_id, sequence_number, kind, NULL FROM ego_events
+		WHERE persistence_id = ? AND sequence_number > ? AND sequence_number <= ?`
+
+	upsertDeletedTo = `INSERT INTO ego_deletions (persistence_id, to_sequence_number) VALUES (?, ?)
+		ON CONFLICT DO UPDATE SET to_sequence_number = excluded.to_sequence_number`
+)
+
+// deletionStep is how many events one transaction deletes, so that writers get their turn between two of them.
+const deletionStep = 500
+
+// DeleteEvents implements [persistence.EventsStore]. A large deletion takes several transactions. When a later one fails,
+// what the earlier ones deleted stays deleted, and [persistence.NotWritten] does not hold for the error.
+func (s *Store) DeleteEvents(ctx context.Context, persistenceID string, toSequenceNumber uint64) error {
+	for step := 0; ; step++ {
+		more := false
+		err := s.write(ctx, write{op: "delete events from", run: func(_ context.Context, t *tx) (err error) {
+			more, err = deleteSome(t, persistenceID, number(toSequenceNumber))
+			return err
+		}})
+		switch {
+		case err != nil && step > 0:
+			return &partialError{err}
+		case err != nil || !more:
+			return err
+		}
+	}
+}
+
+// deleteSome deletes the next events up to a number, and reports whether there may be more.
+func deleteSome(t *tx, id string, to int64) (more bool, err error) {
+	var from, count, end int64
+	if _, err := t.queryOne(selectDeletedTo, []any{id}, &from); err != nil {
+		return false, err
+	}
+	if _, err := t.queryOne(selectNextDeletion, []any{id, from, to, deletionStep}, &count, &end); err != nil || count == 0 {
+		return false, err
+	}
+	if err := t.exec(replaceByTombstones, id, from, end); err != nil {
+		return false, err
+	}
+	return count == deletionStep, t.exec(upsertDeletedTo, id, end)
+}
+
+// A partialError is the error of a call that did some of its work before. It matches what err matches, but does not say
+// that nothing was written, whatever err says.
+type partialError struct{ err error }
+
+func (e *partialError) Error() string { return "partly done: " + e.err.Error() }
+func (e *partialError) Is(target error) bool {
+	return errors.Is(e.err, target) && !errors.Is(target, persistence.ErrNotConnected)
+}
