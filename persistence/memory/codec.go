@@ -19,7 +19,7 @@ type batch struct {
 	runs []persistence.Run
 }
 
-var batches = sync.Pool{New: func() any { return new(batch) }}
+var batches = sync.Pool{New: func() any { return new(batch) }} //nolint:gochecknoglobals // a pool
 
 func (b *batch) free() {
 	if cap(b.data) > maxPooledBatch {

@@ -135,7 +135,7 @@ func (j *journal) positions() map[uint32]uint64 {
 	positions := make(map[uint32]uint64)
 	for shard := range j.shards {
 		if last := j.shards[shard].last; last > 0 {
-			positions[uint32(shard)] = last //nolint:gosec // an index
+			positions[uint32(shard)] = last
 		}
 	}
 	return positions

@@ -34,7 +34,7 @@ func (p *positions) at(number uint64) uint64 {
 
 // dropTo forgets numbers up to the one given, as far as whole blocks go.
 func (p *positions) dropTo(number uint64) {
-	n := int((number - p.dropped) / positionBlock) //nolint:gosec // at most the number of blocks
+	n := int((number - p.dropped) / positionBlock)
 	p.blocks = slices.Delete(p.blocks, 0, n)
-	p.dropped += uint64(n) * positionBlock //nolint:gosec // not negative
+	p.dropped += uint64(n) * positionBlock
 }

@@ -102,7 +102,7 @@ func (l *shardLog) find(position uint64) int {
 // record returns the event at a position, which must exist.
 func (l *shardLog) record(shard uint32, position uint64) record {
 	seg := l.segments[l.find(position)]
-	return seg.record(shard, int(position-seg.first)) //nolint:gosec // an index
+	return seg.record(shard, int(position-seg.first))
 }
 
 // after returns at most limit events with positions above the one given.
@@ -110,11 +110,11 @@ func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
 	if position >= l.last {
 		return nil
 	}
-	n := int(min(l.last-position, uint64(limit))) //nolint:gosec // limit is positive
+	n := int(min(l.last-position, uint64(limit)))
 	records := make([]record, 0, n)
 	for i := l.find(position + 1); len(records) < n; i++ {
 		seg := l.segments[i]
-		for j := int(position + 1 - seg.first); j < len(seg.entries) && len(records) < n; j++ { //nolint:gosec // an index
+		for j := int(position + 1 - seg.first); j < len(seg.entries) && len(records) < n; j++ {
 			records = append(records, seg.record(shard, j))
 			position++
 		}
@@ -125,7 +125,7 @@ func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
 // delete turns the event at a position into a tombstone. The position must exist and the event be live.
 func (l *shardLog) delete(position uint64) error {
 	seg := l.segments[l.find(position)]
-	i := int(position - seg.first) //nolint:gosec // an index
+	i := int(position - seg.first)
 	seg.entries[i].state = deleted
 	seg.dead += len(seg.bytes(i))
 	if 2*seg.dead > cap(seg.data) {
@@ -146,7 +146,7 @@ func (s *segment) bytes(i int) []byte {
 func (s *segment) record(shard uint32, i int) record {
 	return record{
 		data:     s.bytes(i),
-		position: s.first + uint64(i), //nolint:gosec // not negative
+		position: s.first + uint64(i),
 		shard:    shard,
 		deleted:  s.entries[i].state == deleted,
 	}

@@ -96,5 +96,5 @@ func heap() int64 {
 	runtime.GC() // the first one only moves what pools hold aside
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc) //nolint:gosec // small
+	return int64(stats.HeapAlloc)
 }

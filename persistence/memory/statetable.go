@@ -152,7 +152,7 @@ func (t *stateTable) positions() map[uint32]uint64 {
 	positions := make(map[uint32]uint64)
 	for shard := range t.shards {
 		if last := t.shards[shard].last; last > 0 {
-			positions[uint32(shard)] = last //nolint:gosec // an index
+			positions[uint32(shard)] = last
 		}
 	}
 	return positions

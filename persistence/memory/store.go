@@ -30,7 +30,8 @@ type Store struct {
 	consumers consumerTable
 }
 
-// NewStore returns an empty store. It answers [persistence.ErrNotConnected] until [Store.Connect].
+// NewStore returns an empty store. It is connected, as there is nothing to connect to, unless the shard count is out of
+// range: then Connect says so, and every other call is [persistence.ErrNotConnected].
 func NewStore(opts ...Option) *Store {
 	c := config{shards: persistence.DefaultShards}
 	for _, opt := range opts {
@@ -43,6 +44,7 @@ func NewStore(opts ...Option) *Store {
 	s.snapshots.init()
 	s.timers.init()
 	s.consumers.init()
+	s.connected.Store(s.checkShards() == nil)
 	return s
 }
 
@@ -66,10 +68,17 @@ func (s *Store) Connect(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return persistence.DefinitelyNotWritten(err)
 	}
+	if err := s.checkShards(); err != nil {
+		return err
+	}
+	s.connected.Store(true)
+	return nil
+}
+
+func (s *Store) checkShards() error {
 	if s.shards == 0 || s.shards > persistence.MaxShards {
 		return fmt.Errorf("%w: %d shards, want 1 to %d", persistence.ErrInvalidArgument, s.shards, persistence.MaxShards)
 	}
-	s.connected.Store(true)
 	return nil
 }
 

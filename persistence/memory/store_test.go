@@ -28,7 +28,7 @@ func event(id string, number uint64, size int) *egopb.Event {
 		SequenceNumber: number,
 		Kind:           "account",
 		Payload:        &anypb.Any{TypeUrl: "type.googleapis.com/test", Value: []byte(strings.Repeat("x", size))},
-		TimeUnixNano:   int64(number), //nolint:gosec // small
+		TimeUnixNano:   int64(number),
 	}
 }
 

@@ -1,34 +1,50 @@
-// Package sqlite is the embedded durable store: one file, no server. It implements every store interface of ego on one
-// [Store], through database/sql and the pure Go driver modernc.org/sqlite.
+// Package sqlite is the embedded durable store: one SQLite file that holds journals, snapshots, durable states, timers,
+// leases, offsets and dead letters, and read models beside them if you like. It needs no server and no C compiler.
+//
+//	store, err := sqlite.Open("bank.db")
+//	…
+//	err = store.Connect(ctx) // the engine's Start does this as well
+//
+// Any number of goroutines, stores and processes of one machine may work on one file. It must be on a local file system:
+// the locks and the shared memory of a write-ahead log do not work over a network.
 //
 // # Durability
 //
-// The file is in WAL mode with synchronous=FULL: a commit returns after its part of the write-ahead log was synced, so what
-// was acknowledged survives the death of the process and a power failure, as far as the disk keeps its word.
+// The file has a write-ahead log (WAL) and every connection runs with synchronous=FULL, so a write returns after the log
+// was synced to disk (fsync) with everything that it wrote. What was acknowledged survives a crash of the process and of
+// the operating system, and a loss of power as far as the disk keeps what it was told to sync. Each write is one
+// transaction, which a crash leaves either whole or absent. Every 10,000 pages of log the writer that filled them copies
+// them to the file; reads go on meanwhile.
 //
 // # Layout
 //
-// Events are clustered by place, one integer made of shard and position, and have one more index, over entity and number.
-// Reading a shard is a scan of neighbours, appending goes to the end of each shard's range, and the unique index is the
-// fence that lets one writer have each number. There is no counter of positions: whoever holds the write lock of the file
-// sees the highest place of a shard, and deleting an event leaves a tombstone row in its place, so positions are gapless
-// and numbers are never used again. States move to the next place of their shard with each change.
+// Events are clustered by place, an integer made of shard and position: a batch then touches the last page of each shard
+// and the pages of one index, and consumers read what lies side by side. The index on (persistence id, number) serves
+// recovery, and its uniqueness is the fence between writers. Ids compare by their bytes. There are no counters: whoever
+// holds the write lock finds the last position of a shard as the highest place in its range, and the tombstones that stay
+// of deleted events keep it right. An event's row holds the protobuf record besides what queries need: a column for each
+// field was as fast to write, but a fifth slower to replay.
 //
-// # Connections and locks
-//
-// Writes go one at a time through one connection that begins each transaction by taking the write lock of the file; reads
-// use a small pool of read-only connections, which never block the writer. Several processes, and several stores of one
-// process, may work on one file: they take turns for the write lock, which a [Store] waits for as long as [WithBusyTimeout]
-// says.
-//
-// Store.lifecycle is held by Connect and Disconnect and taken before Store.mu, which only guards the pointer to the open
-// session. A session's slot is held by the one who uses the writer, from before BEGIN until after COMMIT or ROLLBACK;
-// nothing else is locked meanwhile.
+// All writes of a store go through one connection and begin with BEGIN IMMEDIATE, so that what they check stays true
+// until they commit, whichever process else wants to write. Reads use a small pool of read-only connections. Long reads
+// go by pages and leave no transaction open between two of them, as an open one would keep the log from being recycled.
 //
 // # Outcomes
 //
-// The statements of a write run without the caller's context, which is asked between them instead, so an interrupted
-// driver never leaves open what became of a transaction. A COMMIT that fails is followed by a transaction that makes its
-// outcome certain and reads it. Only when even that is impossible, or when the context ends while COMMIT still runs, does
-// the caller get an error for which persistence.NotWritten does not hold.
+// Before COMMIT nothing is written, and every error says so ([persistence.NotWritten]). COMMIT is never interrupted. When
+// it fails, the code of the error tells whether the log may hold the transaction all the same, as after a failed sync. If
+// it may, the store writes once more: a commit that succeeds overwrites what the failed one left, and the same transaction
+// sees whether events or state are there. When that fails too, or the context ends while COMMIT waits for the disk, the
+// error leaves the outcome open.
+//
+// # Locks
+//
+// In this order: the lifecycle lock of Connect and Disconnect; the mutex around the session, held for moments; the slot of
+// the writer, a channel that hands it on in the order of asking and obeys contexts; SQLite's write lock on the file, tried
+// again for as long as [WithBusyTimeout] says. Connections are only made by database/sql. The file is never opened in
+// another way, and must not be by the rest of the process while a store is connected: closing any descriptor of it drops
+// the POSIX locks of all.
+//
+// Leases and timers run by the clock of the machine. A clock that is set forward lets leases expire early, which costs a
+// takeover and nothing else, as epochs keep owners apart.
 package sqlite

@@ -65,6 +65,8 @@ func deleteSome(t *tx, id string, to int64) (more bool, err error) {
 type partialError struct{ err error }
 
 func (e *partialError) Error() string { return "partly done: " + e.err.Error() }
+
+// Is reports whether err matches target.
 func (e *partialError) Is(target error) bool {
-	return errors.Is(e.err, target) && !errors.Is(target, persistence.ErrNotConnected)
+	return errors.Is(e.err, target) && !persistence.NotWritten(target)
 }

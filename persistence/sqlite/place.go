@@ -14,16 +14,16 @@ const (
 )
 
 func placeOf(shard uint32, position uint64) int64 {
-	return int64(shard)<<positionBits | int64(min(position, maxPosition)) //nolint:gosec // bounded by min
+	return int64(shard)<<positionBits | int64(min(position, maxPosition))
 }
 
 func shardAt(place int64) uint32    { return uint32(place >> positionBits) } //nolint:gosec // 12 bits
-func positionAt(place int64) uint64 { return uint64(place & maxPosition) }   //nolint:gosec // 51 bits
+func positionAt(place int64) uint64 { return uint64(place & maxPosition) }
 
 // number makes an argument of a sequence number, position or limit that may be anything: SQLite holds no integer above
 // [math.MaxInt64], and nothing stored is above it either.
 func number[N uint64 | int](n N) int64 {
-	return int64(min(uint64(n), math.MaxInt64)) //nolint:gosec // bounded by min
+	return int64(min(uint64(n), math.MaxInt64))
 }
 
 // checkPage returns the error for the arguments of a read of a shard.

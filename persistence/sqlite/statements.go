@@ -15,12 +15,12 @@ type statements struct {
 
 // writeStatements and readStatements are the ones worth preparing: those on the paths of commands and replays.
 var (
-	writeStatements = []string{
+	writeStatements = []string{ //nolint:gochecknoglobals // immutable
 		insertEvent, selectEventExists, selectLastNumber, selectLastPlace,
 		selectState, insertState, updateState, selectLastStatePlace,
 		upsertSnapshot, selectLease, upsertOffset, selectOffset,
 	}
-	readStatements = []string{
+	readStatements = []string{ //nolint:gochecknoglobals // immutable
 		selectShards, selectLatestEvent, selectReplay, selectShardEvents,
 		selectLatestState, selectShardStates, selectSnapshot, selectDueTimer, selectNextTimer,
 	}
@@ -29,7 +29,7 @@ var (
 func prepare(ctx context.Context, db *sql.DB, queries []string) (statements, error) {
 	s := statements{db: db, prepared: make(map[string]*sql.Stmt, len(queries))}
 	for _, query := range queries {
-		stmt, err := db.PrepareContext(ctx, query)
+		stmt, err := db.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed with the session
 		if err != nil {
 			return s, fmt.Errorf("prepare %q: %w", query, err)
 		}

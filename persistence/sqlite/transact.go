@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -27,17 +28,12 @@ func (s *Store) Transact(ctx context.Context, fn func(ctx context.Context, tx *s
 
 // callUser calls the function of a user and makes sure that the transaction is still there when it returns.
 func (s *Store) callUser(ctx context.Context, t *tx, fn func(ctx context.Context, tx *sql.Tx) error) error {
-	if err := fn(context.WithValue(ctx, insideKey{&s.config}, true), t.Tx); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	err := fn(context.WithValue(ctx, insideKey{&s.config}, true), t.Tx)
 	// SQLite refuses to begin a transaction within one.
-	if err := t.exec("BEGIN"); err == nil {
-		return errTransactionLost
+	if t.exec("BEGIN") == nil {
+		return &partialError{errors.Join(errTransactionLost, err)}
 	}
-	return nil
+	return cmp.Or(err, ctx.Err())
 }
 
 // checkOutside returns the error of a write that would wait for itself.

@@ -53,6 +53,9 @@ func (s *Store) write(ctx context.Context, w write) error {
 	defer t.abandon() // when run panics
 	if err := w.run(ctx, t); err != nil {
 		t.rollback()
+		if errors.Is(err, errTransactionLost) {
+			return s.fail(w.op, err)
+		}
 		return persistence.DefinitelyNotWritten(s.fail(w.op, err))
 	}
 	return s.fail(w.op, t.commit(ctx, w))
@@ -221,7 +224,7 @@ func (t *tx) exec(query string, args ...any) error {
 }
 
 func (t *tx) execResult(query string, args ...any) (sql.Result, error) {
-	if stmt := t.stmt(query); stmt != nil {
+	if stmt := t.stmt(query); stmt != nil { //nolint:sqlclosecheck // closed with the transaction
 		return stmt.ExecContext(context.Background(), args...)
 	}
 	return t.ExecContext(context.Background(), query, args...)
@@ -237,7 +240,7 @@ func (t *tx) query(query string, scan func(rows *sql.Rows) error, args ...any) e
 }
 
 func (t *tx) rows(query string, args []any) (*sql.Rows, error) {
-	if stmt := t.stmt(query); stmt != nil {
+	if stmt := t.stmt(query); stmt != nil { //nolint:sqlclosecheck // closed with the transaction
 		return stmt.QueryContext(context.Background(), args...)
 	}
 	return t.QueryContext(context.Background(), query, args...)
