@@ -31,7 +31,7 @@ func NewEngine(name string, eventsStore persistence.EventsStore, opts ...Option)
 	return &Engine{name: name, events: eventsStore, config: newConfig(opts)}
 }
 
-var engineName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`) //nolint:gochecknoglobals // immutable
+var engineName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`)
 
 // Start makes the engine ready for commands. It validates the whole configuration and asks the stores whether they
 // answer, and reports all problems joined in one error; nothing runs after an error. It connects no store. Starting a

@@ -24,16 +24,17 @@ func main() {
 	senders := flag.Int("senders", 256, "goroutines that make them")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	load := &teller.Load{
 		Accounts:  *accounts,
 		Transfers: *transfers,
 		Senders:   *senders,
 		Run:       strconv.FormatInt(time.Now().UnixNano(), 36),
-		Seed:      uint64(time.Now().UnixNano()), //nolint:gosec // any number will do
+		Seed:      uint64(time.Now().UnixNano()),
 	}
-	if err := run(ctx, *dir, load); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, *dir, load)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bank:", err)
 		os.Exit(1)
 	}

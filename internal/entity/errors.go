@@ -29,7 +29,7 @@ const (
 )
 
 // A Refusal reports a command that had no effect because a handler refused it, panicked or broke its contract.
-type Refusal struct {
+type Refusal struct { //nolint:errname // a refusal is the word for it
 	Code    string // set by ego; empty when the handler's own error decides
 	Err     error
 	tainted bool // the state in memory can no longer be trusted

@@ -204,8 +204,7 @@ func recoverPanic(handler string, err *error) {
 // refusalOf returns the refusal that a handler's error means.
 func refusalOf(err error) *Refusal {
 	refusal := &Refusal{Err: err}
-	var panicked *PanicError
-	if errors.As(err, &panicked) {
+	if _, ok := errors.AsType[*PanicError](err); ok {
 		refusal.Code, refusal.tainted = CodePanic, true
 	}
 	return refusal

@@ -15,9 +15,9 @@ type batch struct {
 	started time.Duration
 	joined  []*egopb.Event
 
-	// most is how many appends the next batch may have, after a refusal whose cause has to be narrowed down; 0 is any
-	// number.
-	most int
+	// What is known while the cause of a refusal is narrowed down: how many appends the next batch may have, 0 is any
+	// number, and how many at the head of the queue have the cause among them, 0 is nothing known.
+	most, suspects int
 }
 
 // fill takes as many appends from the head of a queue as the bounds allow, at least one.
@@ -54,15 +54,33 @@ func (b *batch) reset() {
 	b.tickets, b.joined, b.bytes = b.tickets[:0], b.joined[:0], 0
 }
 
-// widen follows a successful write: what made the batches small may be over.
+// end decides what the end of a write means: which appends get its answer, and which are written again. There are fewer
+// of the latter than before, or else the next batch is smaller, so retrying comes to an end.
+func (b *batch) end(outcome Outcome, err error, maxEvents int) (answered, again []*ticket) {
+	if outcome == Committed {
+		b.widen(maxEvents)
+		return b.tickets, nil
+	}
+	b.suspects = 0
+	if outcome.refused() {
+		return b.judge(err)
+	}
+	return b.tickets, nil
+}
+
+// widen lets the batches grow again after a successful write: to half of the suspects left, or else twofold.
 func (b *batch) widen(maxEvents int) {
+	b.suspects = max(0, b.suspects-len(b.tickets))
+	if b.suspects > 0 {
+		b.most = max(1, b.suspects/2)
+		return
+	}
 	if b.most *= 2; b.most > maxEvents {
 		b.most = 0
 	}
 }
 
-// judge splits the batch after a write that was refused into the appends that fail with err and those to be written again.
-// There are fewer of the latter, or else the next batch is smaller, so retrying comes to an end.
+// judge splits a batch that was refused into the appends that fail and those to be written again.
 func (b *batch) judge(err error) (failed, again []*ticket) {
 	if len(b.tickets) == 1 {
 		return b.tickets, nil
@@ -92,7 +110,8 @@ func (b *batch) judge(err error) (failed, again []*ticket) {
 
 // halve narrows a refusal down that does not say which append it is about.
 func (b *batch) halve() (failed, again []*ticket) {
-	b.most = len(b.tickets) / 2
+	b.suspects = len(b.tickets)
+	b.most = b.suspects / 2
 	return nil, b.tickets
 }
 

@@ -24,8 +24,8 @@ type writeContext struct {
 }
 
 type stdContext struct {
-	context.Context
-	cancel context.CancelFunc
+	context.Context //nolint:containedctx // it is a context
+	cancel          context.CancelFunc
 }
 
 func (c *writeContext) Deadline() (time.Time, bool) { return c.clock.start.Add(c.deadline), true }

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -136,10 +137,10 @@ func (j *Journal) wait(ctx context.Context, t *ticket) error {
 		}
 		err = <-t.done
 	}
-	switch err {
-	case errStuckWriting:
-		return err // the writer still knows the ticket
-	case errWithdrawn:
+	switch {
+	case errors.Is(err, errStuckWriting):
+		return err
+	case errors.Is(err, errWithdrawn):
 		err = withdrawn(ctx)
 	}
 	j.release(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -89,7 +90,7 @@ func (a *Account) HandleEvent(_ context.Context, event, prior proto.Message) (pr
 	case *testpb.Deposited:
 		next.Balance += e.GetAmount()
 		if e.GetNote() != "" {
-			next.Notes = append(next.Notes[:len(next.Notes):len(next.Notes)], e.GetNote())
+			next.Notes = append(slices.Clip(next.Notes), e.GetNote())
 		}
 	case *testpb.Withdrawn:
 		next.Balance -= e.GetAmount()

@@ -27,22 +27,22 @@ const (
 )
 
 func main() {
-	if dir := os.Getenv(workerDir); dir != "" {
-		exitOn(work(context.Background(), dir, os.Getenv(workerRun)))
-		return
-	}
 	rounds := flag.Int("rounds", 20, "how often the bank is killed")
 	dir := flag.String("dir", "", "directory of the bank; a temporary one when empty")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random moments") //nolint:gosec // any number will do
+	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random moments")
 	flag.Parse()
-	exitOn(crash(*dir, *rounds, *seed))
-}
-
-func exitOn(err error) {
-	if err != nil {
+	if err := run(*dir, *rounds, *seed); err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
 		os.Exit(1)
 	}
+}
+
+// run is the bank in the process that is killed, and the one that kills it in the other.
+func run(dir string, rounds int, seed uint64) error {
+	if dir := os.Getenv(workerDir); dir != "" {
+		return work(context.Background(), dir, os.Getenv(workerRun))
+	}
+	return crash(dir, rounds, seed)
 }
 
 // work is the process that is killed: it finishes what is under way and goes on, telling each acknowledged command.
@@ -64,7 +64,7 @@ func work(ctx context.Context, dir, run string) error {
 	if err != nil {
 		return err
 	}
-	load := &teller.Load{Accounts: accounts, Transfers: transfers, Senders: 64, Run: run, Seed: uint64(len(run)) + uint64(transfers)} //nolint:gosec // small
+	load := &teller.Load{Accounts: accounts, Transfers: transfers, Senders: 64, Run: run, Seed: uint64(len(run)) + uint64(transfers)}
 	if _, err := bank.Work(ctx, load); err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func crash(dir string, rounds int, seed uint64) (err error) {
 		}()
 	}
 	fmt.Printf("bank in %s, %d rounds, -seed %d\n", dir, rounds, seed)
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not a secret
+	random := rand.New(rand.NewPCG(seed, 0))
 	var acks []teller.Ack
 	for round := range rounds {
 		after := time.Duration(random.Int64N(int64(4 * time.Second)))
@@ -140,7 +140,7 @@ func runBank(dir, run string, transfers int, killAfter time.Duration) ([]teller.
 	if err != nil {
 		return nil, err
 	}
-	worker := exec.Command(self) //nolint:noctx // it is killed below
+	worker := exec.CommandContext(context.Background(), self) //nolint:gosec // this program, killed below
 	worker.Env = append(os.Environ(), workerDir+"="+dir, workerRun+"="+run, "EGO_BANK_WORKER_TRANSFERS="+strconv.Itoa(transfers))
 	worker.Stderr = os.Stderr
 	out, err := worker.StdoutPipe()

@@ -2,6 +2,7 @@
 package audit
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -75,11 +76,11 @@ func (b *books) fail(format string, args ...any) {
 
 // read goes through the journal by shard and position: a place is shard * 2^51 + position.
 func (b *books) read(db *sql.DB) error {
-	rows, err := db.Query(`SELECT place, persistence_id, sequence_number, record FROM ego_events ORDER BY place`)
+	rows, err := db.QueryContext(context.Background(), `SELECT place, persistence_id, sequence_number, record FROM ego_events ORDER BY place`)
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // nothing is lost
+	defer rows.Close()
 	for rows.Next() {
 		var (
 			place  int64

@@ -66,7 +66,7 @@ func (b *Bank) Work(ctx context.Context, load *Load) (*Result, error) {
 
 // transfer returns the i-th transfer of the load.
 func (l *Load) transfer(i int) Transfer {
-	random := rand.New(rand.NewPCG(l.Seed, uint64(i))) //nolint:gosec // a load, not a secret
+	random := rand.New(rand.NewPCG(l.Seed, uint64(i)))
 	from := random.IntN(l.Accounts)
 	to := (from + 1 + random.IntN(max(l.Accounts-1, 1))) % l.Accounts
 	return Transfer{
