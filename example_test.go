@@ -1,0 +1,109 @@
+package ego_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/wrapperspb"
+
+	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/persistence/memory"
+)
+
+// counter counts: its commands and events are the numbers to add, its state is their sum.
+type counter struct{ id string }
+
+func newCounter(id string) ego.EventSourcedBehavior { return &counter{id: id} }
+
+func (c *counter) ID() string              { return c.id }
+func (c *counter) InitialState() ego.State { return wrapperspb.Int64(0) }
+
+func (c *counter) HandleCommand(_ context.Context, command ego.Command, _ ego.State) ([]ego.Event, error) {
+	add := command.(*wrapperspb.Int64Value)
+	if add.GetValue() < 0 {
+		return nil, ego.Reject("negative", "cannot add %d", add.GetValue())
+	}
+	return []ego.Event{add}, nil
+}
+
+func (c *counter) HandleEvent(_ context.Context, event ego.Event, prior ego.State) (ego.State, error) {
+	return wrapperspb.Int64(prior.(*wrapperspb.Int64Value).GetValue() + event.(*wrapperspb.Int64Value).GetValue()), nil
+}
+
+// startCounters starts an engine with one counter.
+func startCounters(ctx context.Context, opts ...ego.Option) *ego.Engine {
+	opts = append(opts, ego.WithKinds(ego.EventSourcedKind("counter", newCounter)))
+	engine := ego.NewEngine("example", memory.NewStore(), opts...)
+	if err := errors.Join(engine.Start(ctx), engine.Entity(ctx, newCounter("visits"))); err != nil {
+		panic(err)
+	}
+	return engine
+}
+
+func ExampleAsk() {
+	ctx := context.Background()
+	engine := startCounters(ctx)
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+
+	for range 3 {
+		sum, revision, err := ego.Ask[*wrapperspb.Int64Value](ctx, engine, "visits", wrapperspb.Int64(5), time.Second)
+		fmt.Println(sum.GetValue(), revision, err)
+	}
+	// Output:
+	// 5 1 <nil>
+	// 10 2 <nil>
+	// 15 3 <nil>
+}
+
+func ExampleReject() {
+	ctx := context.Background()
+	engine := startCounters(ctx)
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+
+	_, _, err := engine.SendCommand(ctx, "visits", wrapperspb.Int64(-1), time.Second)
+	if refusal, ok := errors.AsType[*ego.CommandError](err); ok {
+		fmt.Println(refusal.Code, refusal.Message)
+	}
+	// Output: negative cannot add -1
+}
+
+func ExampleWithCommandID() {
+	ctx := context.Background()
+	engine := startCounters(ctx)
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+
+	named := ego.WithCommandID(ctx, "order-17")
+	for range 2 { // the second is answered from the dedup window
+		state, revision, err := engine.SendCommand(named, "visits", wrapperspb.Int64(1), time.Second)
+		fmt.Println(state, revision, err)
+	}
+	_, events, _ := engine.EntityState(ctx, "visits", time.Second)
+	fmt.Println("events:", events)
+	// Output:
+	// value:1 1 <nil>
+	// value:1 1 <nil>
+	// events: 1
+}
+
+func ExampleEngine_History() {
+	ctx := context.Background()
+	engine := startCounters(ctx, ego.WithSnapshotInterval(2))
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+	for i := range int64(3) {
+		if _, _, err := engine.SendCommand(ctx, "visits", wrapperspb.Int64(i+1), time.Second); err != nil {
+			panic(err)
+		}
+	}
+
+	for event, err := range engine.History(ctx, "visits", 2, 3) {
+		fmt.Println(event.SequenceNumber, event.Message.(*wrapperspb.Int64Value).GetValue(), err)
+	}
+	state, err := engine.StateAt(ctx, newCounter("visits"), 2)
+	fmt.Println(state.(*wrapperspb.Int64Value).GetValue(), err)
+	// Output:
+	// 2 2 <nil>
+	// 3 3 <nil>
+	// 3 <nil>
+}
