@@ -59,9 +59,7 @@ func content(t testing.TB, s Stores) []string {
 		all = append(all, texts(ownerTimers(t, s, "before"))...)
 	}
 	if s.Offsets != nil {
-		leases, err := s.Offsets.Leases(t.Context(), "before")
-		require.NoError(t, err)
-		for _, l := range leases {
+		for _, l := range leases(t, s, "before") {
 			all = append(all, fmt.Sprintf("%d %q %d %t", l.Shard, l.Owner, l.Epoch, l.Expires > 30*time.Minute))
 		}
 		all = append(all, texts(offsets(t, s, "before"))...)

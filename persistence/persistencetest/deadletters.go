@@ -94,7 +94,7 @@ func letterReplace(t testing.TB, s Stores) {
 func letterNeedsLease(t testing.TB, s Stores) { // G5
 	old, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
 	park(t, s, old, newLetter(old, "a", 1))
-	next := takeOver(t, s, "c", "two", 0)
+	next := takeOver(t, s, "c")
 	refused := func(lease offsetstore.Lease) {
 		t.Helper()
 		for _, position := range []uint64{1, 2} {

@@ -83,13 +83,13 @@ func requireTombstone(t testing.TB, s Stores, event, got *egopb.Event) {
 }
 
 func deleteErasesContent(t testing.TB, s Stores) { // G10
-	write(t, s, fullEvent("a", 1), fullEvent("a", 2))
+	write(t, s, fullEvent(1), fullEvent(2))
 	deleteEvents(t, s, "a", 2)
-	requireTombstone(t, s, fullEvent("a", 2), latest(t, s, "a"))
+	requireTombstone(t, s, fullEvent(2), latest(t, s, "a"))
 	events := shardEvents(t, s, persistence.ShardOf("a", s.Events.ShardCount()), 10)
 	require.Len(t, events, 2)
 	for i, event := range events {
-		requireTombstone(t, s, fullEvent("a", uint64(i+1)), event)
+		requireTombstone(t, s, fullEvent(uint64(i+1)), event)
 	}
 }
 
@@ -119,7 +119,7 @@ func deleteNumbersGoOn(t testing.TB, s Stores) { // G2
 }
 
 func deleteLeavesShard(t testing.TB, s Stores) { // G3
-	ids := idsInShard(s.Events.ShardCount(), 0, "entity", 3)
+	ids := idsInShard(s.Events.ShardCount(), 3)
 	for number := uint64(1); number <= 10; number++ {
 		for _, id := range ids {
 			write(t, s, newEvent(id, number))

@@ -61,7 +61,7 @@ func replayUnknown(t testing.TB, s Stores) {
 }
 
 func replayAmongOthers(t testing.TB, s Stores) {
-	ids := idsInShard(s.Events.ShardCount(), 0, "entity", 5)
+	ids := idsInShard(s.Events.ShardCount(), 5)
 	for number := uint64(1); number <= 20; number++ {
 		for _, id := range ids {
 			write(t, s, newEvent(id, number))

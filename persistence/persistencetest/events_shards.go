@@ -42,7 +42,7 @@ func positionsWithoutGap(t testing.TB, s Stores) { // G3
 }
 
 func refusedTakeNoPosition(t testing.TB, s Stores) { // G3
-	ids := idsInShard(s.Events.ShardCount(), 0, "entity", 2)
+	ids := idsInShard(s.Events.ShardCount(), 2)
 	for number := uint64(1); number <= 5; number++ {
 		write(t, s, newEvent(ids[0], number))
 		for _, refused := range [][]*egopb.Event{
@@ -171,7 +171,7 @@ func concurrentWriters(t testing.TB, s Stores) { // G3
 
 // lateCommit holds a write before its commit while another one overtakes it, if the store lets it.
 func lateCommit(t testing.TB, s Stores) { // G3
-	ids := idsInShard(s.Events.ShardCount(), 0, "entity", 2)
+	ids := idsInShard(s.Events.ShardCount(), 2)
 	held, resume := s.PauseCommit(t)
 	first := async(func() error { return s.Events.WriteEvents(t.Context(), eventsOf(ids[0], 1, 1)) })
 	await(t, held, "the write to be held")

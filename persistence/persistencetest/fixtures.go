@@ -180,11 +180,11 @@ func requireConflict(t testing.TB, err error, want persistence.ConflictError) {
 	require.True(t, persistence.NotWritten(err), "a conflict must prove that nothing was written")
 }
 
-// idsInShard returns ids of entities that fall into one shard.
-func idsInShard(shards, shard uint32, prefix string, count int) []string {
+// idsInShard returns ids of entities that fall into shard zero.
+func idsInShard(shards uint32, count int) []string {
 	var ids []string
 	for i := 0; len(ids) < count; i++ {
-		if id := fmt.Sprintf("%s-%d", prefix, i); persistence.ShardOf(id, shards) == shard {
+		if id := fmt.Sprintf("entity-%d", i); persistence.ShardOf(id, shards) == 0 {
 			ids = append(ids, id)
 		}
 	}

@@ -58,20 +58,20 @@ func acquire(t testing.TB, s Stores, consumer, owner string, shard uint32) offse
 	return lease
 }
 
-// takeOver takes a shard whose lease expires soon.
-func takeOver(t testing.TB, s Stores, consumer, owner string, shard uint32) offsetstore.Lease {
+// takeOver waits until the lease of shard zero has expired and takes the shard for the owner "two".
+func takeOver(t testing.TB, s Stores, consumer string) offsetstore.Lease {
 	t.Helper()
 	var lease offsetstore.Lease
 	eventually(t, "an expired lease can be taken over", func() (ok bool) {
-		lease, ok = tryAcquire(t, s, consumer, owner, shard, time.Minute)
+		lease, ok = tryAcquire(t, s, consumer, "two", 0, time.Minute)
 		return ok
 	})
 	return lease
 }
 
-func renew(t testing.TB, s Stores, ttl time.Duration, leases ...offsetstore.Lease) []offsetstore.Lease {
+func renew(t testing.TB, s Stores, leases ...offsetstore.Lease) []offsetstore.Lease {
 	t.Helper()
-	renewed, err := s.Offsets.RenewLeases(t.Context(), leases, ttl)
+	renewed, err := s.Offsets.RenewLeases(t.Context(), leases, time.Minute)
 	require.NoError(t, err)
 	return renewed
 }
@@ -147,7 +147,7 @@ func leaseConcurrent(t testing.TB, s Stores) { // G5
 
 func leaseTakeOver(t testing.TB, s Stores) { // G5
 	old, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
-	next := takeOver(t, s, "c", "two", 0)
+	next := takeOver(t, s, "c")
 	require.Greater(t, next.Epoch, old.Epoch)
 	_, ok := tryAcquire(t, s, "c", "one", 0, time.Minute)
 	require.False(t, ok, "the owner from before has to wait")
@@ -157,12 +157,12 @@ func leaseRenew(t testing.TB, s Stores) { // G5
 	lease, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
 	_, ok := tryAcquire(t, s, "clock", "one", 0, shortLease)
 	require.True(t, ok)
-	renewed := renew(t, s, time.Minute, lease)
+	renewed := renew(t, s, lease)
 	require.Len(t, renewed, 1)
 	require.Equal(t, lease.Epoch, renewed[0].Epoch)
 	require.Equal(t, "one", renewed[0].Owner)
 	require.Greater(t, renewed[0].Expires, 30*time.Second)
-	takeOver(t, s, "clock", "two", 0) // the first term has passed
+	takeOver(t, s, "clock") // the first term has passed
 	_, ok = tryAcquire(t, s, "c", "two", 0, time.Minute)
 	require.False(t, ok, "a renewed lease was given away")
 }
@@ -172,7 +172,7 @@ func leaseRenewExpired(t testing.TB, s Stores) {
 	lease, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
 	eventually(t, "the lease expires", func() bool { return leases(t, s, "c")[0].Expires <= 0 })
 	require.NoError(t, s.Offsets.CommitOffset(t.Context(), lease, 1), "expiry alone refuses no commit")
-	require.Len(t, renew(t, s, time.Minute, lease), 1)
+	require.Len(t, renew(t, s, lease), 1)
 	_, ok := tryAcquire(t, s, "c", "two", 0, time.Minute)
 	require.False(t, ok)
 }
@@ -180,19 +180,19 @@ func leaseRenewExpired(t testing.TB, s Stores) {
 func leaseRenewTakenOver(t testing.TB, s Stores) { // G5
 	old, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
 	other := acquire(t, s, "c", "one", 1)
-	next := takeOver(t, s, "c", "two", 0)
-	renewed := renew(t, s, time.Minute, old, other)
+	next := takeOver(t, s, "c")
+	renewed := renew(t, s, old, other)
 	require.Len(t, renewed, 1, "a lease that was taken over must not be renewed")
 	require.Equal(t, uint32(1), renewed[0].Shard)
 	require.NoError(t, s.Offsets.CommitOffset(t.Context(), next, 1))
 	require.Equal(t, "two", leases(t, s, "c")[0].Owner)
-	require.Empty(t, renew(t, s, time.Minute, offsetstore.Lease{Consumer: "unknown", Owner: "one", Epoch: 1}))
+	require.Empty(t, renew(t, s, offsetstore.Lease{Consumer: "unknown", Owner: "one", Epoch: 1}))
 }
 
 func leaseRelease(t testing.TB, s Stores) { // G5
 	lease, kept := acquire(t, s, "c", "one", 0), acquire(t, s, "c", "one", 1)
 	release(t, s, lease)
-	require.Empty(t, renew(t, s, time.Minute, lease), "a released lease must not be renewed")
+	require.Empty(t, renew(t, s, lease), "a released lease must not be renewed")
 	next := acquire(t, s, "c", "two", 0)
 	require.Greater(t, next.Epoch, lease.Epoch)
 	_, ok := tryAcquire(t, s, "c", "two", 1, time.Minute)

@@ -97,7 +97,7 @@ func offsetBack(t testing.TB, s Stores) {
 func offsetStale(t testing.TB, s Stores) { // G5
 	old, _ := tryAcquire(t, s, "c", "one", 0, shortLease)
 	commit(t, s, old, 5)
-	next := takeOver(t, s, "c", "two", 0)
+	next := takeOver(t, s, "c")
 	requireStale(t, s, old, 6)
 	requireStale(t, s, old, 5)
 	requireOffsets(t, s, "c", 0, 5)
@@ -151,6 +151,8 @@ func offsetReset(t testing.TB, s Stores) {
 	reset(t, s, "c", map[uint32]uint64{0: 0})
 	requireOffsets(t, s, "c", 0, 0, 1, 20, 2, 10, 7, 5)
 	reset(t, s, "c", nil)
+	reset(t, s, "fresh", map[uint32]uint64{4: 7}) // before its first lease
+	requireOffsets(t, s, "fresh", 4, 7)
 	lease := acquire(t, s, "c", "two", 0)
 	commit(t, s, lease, 1)
 	requireOffsets(t, s, "c", 0, 1, 1, 20, 2, 10, 7, 5)
@@ -161,7 +163,7 @@ func offsetResetEndsLeases(t testing.TB, s Stores) { // G5
 	commit(t, s, ended, 10)
 	reset(t, s, "c", map[uint32]uint64{0: 3})
 	requireStale(t, s, ended, 11)
-	require.Empty(t, renew(t, s, time.Minute, ended))
+	require.Empty(t, renew(t, s, ended))
 	requireOffsets(t, s, "c", 0, 3)
 	commit(t, s, kept, 10)
 	next := acquire(t, s, "c", "two", 0) // the shard is free
@@ -195,7 +197,7 @@ func offsetDeletedEpochs(t testing.TB, s Stores) { // G5
 	next := acquire(t, s, "c", "two", 0)
 	require.Greater(t, next.Epoch, old.Epoch)
 	requireStale(t, s, old, 100)
-	require.Empty(t, renew(t, s, time.Minute, old))
+	require.Empty(t, renew(t, s, old))
 	require.Empty(t, offsets(t, s, "c"))
 	commit(t, s, next, 1)
 }

@@ -72,7 +72,7 @@ func statePositions(t testing.TB, s Stores) { // G3
 }
 
 func stateSuperseded(t testing.TB, s Stores) {
-	ids := idsInShard(s.States.ShardCount(), 0, "entity", 3)
+	ids := idsInShard(s.States.ShardCount(), 3)
 	const revisions = 100
 	for revision := uint64(1); revision <= revisions; revision++ {
 		for _, id := range ids {
@@ -93,7 +93,7 @@ func stateSuperseded(t testing.TB, s Stores) {
 }
 
 func stateShardReads(t testing.TB, s Stores) {
-	ids := idsInShard(s.States.ShardCount(), 0, "entity", 6)
+	ids := idsInShard(s.States.ShardCount(), 6)
 	require.Empty(t, shardStates(t, s, 0, 10))
 	for _, id := range ids {
 		writeStates(t, s, newState(id, 1))
