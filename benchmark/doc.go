@@ -1,0 +1,4 @@
+// Package benchmark compares the way of a command through ego with the bare parts that it is made of, in one run.
+//
+//	go test -run '^$' -bench . -count 5 .
+package benchmark
