@@ -8,6 +8,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/persistence/memory"
+	"github.com/actorkeep/ego/persistence/persistencetest"
 )
 
 // BenchmarkWriteEvents is the part of a command's way that is the store's.
@@ -31,4 +32,8 @@ func BenchmarkWriteEvents(b *testing.B) {
 			}
 		})
 	}
+}
+
+func BenchmarkStore(b *testing.B) {
+	persistencetest.RunBenchmarks(b, func(b testing.TB) persistencetest.Stores { return stores(open(b)) })
 }
