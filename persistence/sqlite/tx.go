@@ -84,7 +84,6 @@ func (s *session) begin(ctx context.Context) (*tx, error) {
 
 // end gives the writer back and ends the call.
 func (t *tx) end() {
-	t.done = true
 	t.session.unlock()
 	t.session.leave()
 }
@@ -97,6 +96,7 @@ func (t *tx) abandon() {
 
 // rollback ends the transaction. It cannot fail: a connection that does not roll back is closed, which does it.
 func (t *tx) rollback() {
+	t.done = true
 	defer t.end()
 	if err := ignoreDone(t.Rollback()); err != nil {
 		t.session.dropConnection()
@@ -117,7 +117,7 @@ func (s *session) dropConnection() {
 // commit commits. COMMIT is never interrupted, as only its end says what became of the transaction; when the context ends
 // and the grace is over, the caller goes without knowing, and the writer is given back when COMMIT returns.
 func (t *tx) commit(ctx context.Context, w write) error {
-	t.done = true
+	t.done = true // from here on, t belongs to the one who waits for COMMIT
 	if ctx.Done() == nil {
 		defer t.end()
 		return t.finish(w)

@@ -52,7 +52,7 @@ CREATE TABLE ego_timers (
 	PRIMARY KEY (owner, name)
 ) STRICT;
 
-CREATE INDEX ego_timers_by_due ON ego_timers (due);
+CREATE INDEX ego_timers_by_due ON ego_timers (due, owner, name);
 
 CREATE TABLE ego_leases (
 	consumer TEXT    NOT NULL,
