@@ -149,9 +149,10 @@ func TestBatch(t *testing.T) {
 			go func() { _ = h.Append(t.Context(), []*egopb.Event{large("e", 40_000)}) }()
 			synctest.Wait()
 			h.append(t, "f1")
+			h.append(t, "g1")
 			first.open()
 			synctest.Wait()
-			require.Equal(t, []string{"a1", "b1 c1", "d1", "e1", "f1"}, h.store.writes())
+			require.Equal(t, []string{"a1", "b1 c1", "d1", "e1", "f1 g1"}, h.store.writes())
 		})
 	})
 	t.Run("KeepsTheOrderOfArrival", func(t *testing.T) {

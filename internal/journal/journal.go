@@ -139,7 +139,7 @@ func (j *Journal) wait(ctx context.Context, t *ticket) error {
 	}
 	switch {
 	case errors.Is(err, errStuckWriting):
-		return err
+		return err // the writer still knows the ticket, so it is not used again
 	case errors.Is(err, errWithdrawn):
 		err = withdrawn(ctx)
 	}

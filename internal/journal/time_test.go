@@ -20,7 +20,9 @@ func TestContextOfAWrite(t *testing.T) {
 	t.Run("IsNotThatOfTheAppender", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, h *harness) {
 			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), contextKey{}, "value"))
+			var written context.Context
 			h.script(func(ctx context.Context, write func() error) error {
+				written = ctx
 				cancel()
 				if ctx.Err() != nil || ctx.Value(contextKey{}) != nil {
 					return errLost
@@ -32,6 +34,7 @@ func TestContextOfAWrite(t *testing.T) {
 			})
 			require.NoError(t, h.Append(ctx, events("a1")), "the appender waits for its write")
 			require.Equal(t, uint64(1), h.stored(t, "a"))
+			require.Equal(t, context.Canceled, written.Err(), "it ends with the write")
 		})
 	})
 	t.Run("EndsAfterTheWriteTimeout", func(t *testing.T) { // G9, G12
@@ -147,6 +150,22 @@ func TestStuckWrite(t *testing.T) {
 			require.NoError(t, h.Status().Err(), "the store has answered at last")
 			require.Equal(t, []string{"_1", "a1 b1"}, h.commits, "consumers learn of a late commit too")
 			require.NoError(t, h.Append(t.Context(), events("a2")))
+		})
+	})
+	t.Run("IsSeenThoughNobodyCameSinceItBegan", func(t *testing.T) { // G12
+		inBubble(t, func(t *testing.T, h *harness) {
+			slow := func(_ context.Context, write func() error) error {
+				<-time.After(4 * time.Second)
+				return write()
+			}
+			second := make(gate)
+			h.script(slow, second.deaf)
+			started := time.Now()
+			a, b := h.append(t, "a1"), h.append(t, "b1")
+			require.NoError(t, a.wait())
+			requireUnknown(t, b.wait(), journal.ErrStuck)
+			require.Equal(t, 4*time.Second+limit, time.Since(started))
+			second.open()
 		})
 	})
 	t.Run("RefusesAllThatGathered", func(t *testing.T) { // G12

@@ -125,8 +125,8 @@ func (j *Journal) land(outcome Outcome, err error) []*ticket {
 
 // requeue puts appends back at the head of the gathered ones, in order, or withdraws them. The lock is held.
 func (j *Journal) requeue(tickets []*ticket) {
-	for _, ticket := range slices.Backward(tickets) {
-		if t := ticket; t.canceled {
+	for _, t := range slices.Backward(tickets) {
+		if t.canceled {
 			t.done <- errWithdrawn
 		} else {
 			j.gathered.pushFront(t)
