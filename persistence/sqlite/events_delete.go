@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 
 	"github.com/actorkeep/ego/persistence"
@@ -10,15 +11,11 @@ import (
 const (
 	selectDeletedTo = `SELECT to_sequence_number FROM ego_deletions WHERE persistence_id = ?`
 
-	selectNextDeletion = `SELECT count(*), coalesce(max(sequence_number), 0) FROM (SELECT sequence_number FROM ego_events
+	selectNextDeletion = `SELECT place, sequence_number, kind FROM ego_events
 		WHERE persistence_id = ? AND sequence_number > ? AND sequence_number <= ?
-		ORDER BY sequence_number LIMIT ?)`
+		ORDER BY sequence_number LIMIT ?`
 
-	// Replacing a row, rather than updating it, lets SQLite join pages that have become nearly empty. An update leaves the
-	// space within its page, where nothing is ever added again.
-	replaceByTombstones = `INSERT OR REPLACE INTO ego_events (place, persistence_id, sequence_number, kind, record)
-		SELECT place, persistence_id, sequence_number, kind, NULL FROM ego_events
-		WHERE persistence_id = ? AND sequence_number > ? AND sequence_number <= ?`
+	deleteEvents = `DELETE FROM ego_events WHERE persistence_id = ? AND sequence_number > ? AND sequence_number <= ?`
 
 	upsertDeletedTo = `INSERT INTO ego_deletions (persistence_id, to_sequence_number) VALUES (?, ?)
 		ON CONFLICT DO UPDATE SET to_sequence_number = excluded.to_sequence_number`
@@ -45,19 +42,42 @@ func (s *Store) DeleteEvents(ctx context.Context, persistenceID string, toSequen
 	}
 }
 
+// A deletion is an event that becomes a tombstone.
+type deletion struct {
+	place, number int64
+	kind          string
+}
+
 // deleteSome deletes the next events up to a number, and reports whether there may be more.
+//
+// It deletes the rows and inserts the tombstones, rather than updating: on a deletion SQLite joins pages that have become
+// nearly empty and frees the rest for any use. An update, and a REPLACE too, leaves the space within its page, where
+// nothing is ever added again.
 func deleteSome(t *tx, id string, to int64) (more bool, err error) {
-	var from, count, end int64
+	var from int64
 	if _, err := t.queryOne(selectDeletedTo, []any{id}, &from); err != nil {
 		return false, err
 	}
-	if _, err := t.queryOne(selectNextDeletion, []any{id, from, to, deletionStep}, &count, &end); err != nil || count == 0 {
+	var next []deletion
+	err = t.query(selectNextDeletion, func(rows *sql.Rows) error {
+		var d deletion
+		err := rows.Scan(&d.place, &d.number, &d.kind)
+		next = append(next, d)
+		return err
+	}, id, from, to, deletionStep)
+	if err != nil || len(next) == 0 {
 		return false, err
 	}
-	if err := t.exec(replaceByTombstones, id, from, end); err != nil {
+	end := next[len(next)-1].number
+	if err := t.exec(deleteEvents, id, from, end); err != nil {
 		return false, err
 	}
-	return count == deletionStep, t.exec(upsertDeletedTo, id, end)
+	for _, d := range next {
+		if err := t.exec(insertEvent, d.place, id, d.number, d.kind, nil); err != nil {
+			return false, err
+		}
+	}
+	return len(next) == deletionStep, t.exec(upsertDeletedTo, id, end)
 }
 
 // A partialError is the error of a call that did some of its work before. It matches what err matches, but does not say

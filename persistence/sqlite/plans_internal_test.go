@@ -19,7 +19,7 @@ func TestQueryPlans(t *testing.T) {
 
 	queries := append([]string{
 		selectShardPositions, selectShardStatePositions, selectIDs, selectParked, selectDeletedTo, selectNextDeletion,
-		replaceByTombstones, selectRecordAt, claimTimers, selectOwnerTimers, selectDeadLetters, selectOffsets, selectLeases,
+		deleteEvents, selectRecordAt, claimTimers, selectOwnerTimers, selectDeadLetters, selectOffsets, selectLeases,
 		completeTimer, deleteTimer, deleteTimers, deleteSnapshots, deleteDeadLetter,
 	}, append(writeStatements, readStatements...)...)
 	for _, query := range queries {
