@@ -41,7 +41,7 @@ var pinned = map[string][]string{
 		protobufModule,
 	},
 	egoModule + "/egopb":       {protobufModule},
-	egoModule + "/offsetstore": {"google.golang.org/protobuf"},
+	egoModule + "/offsetstore": {protobufModule},
 	egoModule + "/persistence": {},
 	egoModule + "/projection":  {protobufModule},
 }
