@@ -122,6 +122,9 @@ func (l *load) follow(ctx context.Context, first, step uint32) (seen int64, err 
 		if finished && found == 0 {
 			return seen, nil
 		}
+		if found == 0 {
+			<-time.After(100 * time.Microsecond)
+		}
 	}
 }
 
@@ -173,6 +176,7 @@ func concurrentWriters(t testing.TB, s Stores) { // G3
 func lateCommit(t testing.TB, s Stores) { // G3
 	ids := idsInShard(s.Events.ShardCount(), 2)
 	held, resume := s.PauseCommit(t)
+	defer resume()
 	first := async(func() error { return s.Events.WriteEvents(t.Context(), eventsOf(ids[0], 1, 1)) })
 	await(t, held, "the write to be held")
 	second := async(func() error { return s.Events.WriteEvents(t.Context(), eventsOf(ids[1], 1, 1)) })

@@ -184,7 +184,7 @@ func TestFaultsOfSequences(t *testing.T) {
 func TestFaultsThatHold(t *testing.T) {
 	t.Parallel()
 
-	for name, clear := range map[string]bool{"BlockUntilReleased": false, "BlockUntilCleared": true} {
+	for name, byClear := range map[string]bool{"BlockUntilReleased": false, "BlockUntilCleared": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			faults, store := faulty(t)
@@ -195,7 +195,7 @@ func TestFaultsThatHold(t *testing.T) {
 			<-rule.Entered()
 			require.Zero(t, stored(t, store))
 			require.Empty(t, done)
-			if clear {
+			if byClear {
 				faults.Clear()
 			}
 			release()

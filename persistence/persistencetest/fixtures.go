@@ -138,8 +138,17 @@ func shardEvents(t testing.TB, s Stores, shard uint32, page int) []*egopb.Event 
 func requireProto(t testing.TB, want, got proto.Message) {
 	t.Helper()
 	if !proto.Equal(want, got) {
-		require.Fail(t, "records differ", "want: %s\ngot:  %s", prototext.Format(want), prototext.Format(got))
+		require.Fail(t, "records differ", "want: %s\ngot:  %s", clip(prototext.Format(want)), clip(prototext.Format(got)))
 	}
+}
+
+// clip shortens what nobody would read.
+func clip(text string) string {
+	const longest = 4_000
+	if len(text) <= longest {
+		return text
+	}
+	return fmt.Sprintf("%s … (%d bytes)", text[:longest], len(text))
 }
 
 // requireEvents checks events that were read against those that were written.

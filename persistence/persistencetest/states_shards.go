@@ -7,6 +7,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -200,6 +201,9 @@ func followStates(ctx context.Context, s Stores, done <-chan struct{}, first, st
 		}
 		if finished && found == 0 {
 			return nil
+		}
+		if found == 0 {
+			<-time.After(100 * time.Microsecond)
 		}
 	}
 }

@@ -31,7 +31,7 @@ type Stores struct {
 	Kill func(t testing.TB)
 
 	// PauseCommit holds the next write of events between the assignment of its positions and its commit. The channel is
-	// closed when the write is held; resume lets it go.
+	// closed when the write is held; resume lets it go, and may be called again.
 	PauseCommit func(t testing.TB) (held <-chan struct{}, resume func())
 }
 
