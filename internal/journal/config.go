@@ -40,7 +40,8 @@ type Config struct {
 	WriteTimeout time.Duration
 
 	// OnCommit is called after each successful write and before its appends are answered, by the goroutine of the
-	// write. It wakes consumers. It must return fast, must not panic, and must not keep the events. It may be nil.
+	// write. It wakes consumers. It must return fast, must neither append nor panic, and must not keep the
+	// events. It may be nil.
 	OnCommit func(events []*egopb.Event)
 
 	// Observe is called after every write, for metrics, under the same rules as OnCommit. It may be nil.

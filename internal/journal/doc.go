@@ -6,8 +6,9 @@
 // called [Journal.Append]: a lone caller pays for no hand-over, no timer and no batch. Appends that come meanwhile
 // gather in the order of their arrival. When the write ends and appends have gathered, a background writer takes over: it
 // writes all that has gathered as one call to the store, bounded by [Config].MaxEvents and MaxBytes, answers, and goes on
-// until nothing is left, so no appender is kept from its answer by writing for others. An append is atomic: it is
-// never split over two writes.
+// until nothing is left, so no appender is kept from its answer by writing for others. Between two writes it lets those
+// it has answered run first: they come back for more and fill the next batch. An append is atomic: it is never split over
+// two writes.
 //
 //	Append ──idle──▶ write in the caller ──▶ answer
 //	   │                    │ others have gathered
@@ -28,8 +29,8 @@
 //     and a chain fails as a whole, so no part of it is written without what it was decided on. Where the numbers do not
 //     continue, which is where two activations of the entity race, the batch is cut and the later one is written
 //     after the earlier, to be judged by the fence of the store.
-//   - A conflict or an invalid record that names no entity of the batch is narrowed down: the batch is halved until a
-//     single append is refused, then doubled again.
+//   - A conflict or an invalid record that names no entity of the batch is narrowed down by halving, until it is the
+//     refusal of a single append. Then the batches grow again, twofold each.
 //   - Any other error for which [persistence.NotWritten] is true fails all appends of the write with that error.
 //   - Every other error, and a panic of the store, fails all of them with [ErrOutcomeUnknown]. The journal itself never
 //     retries those: only the appender can find out what became of its events.

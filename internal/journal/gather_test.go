@@ -3,6 +3,7 @@ package journal_test
 import (
 	"context"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +154,29 @@ func TestBatch(t *testing.T) {
 			first.open()
 			synctest.Wait()
 			require.Equal(t, []string{"a1", "b1 c1", "d1", "e1", "f1 g1"}, h.store.writes())
+		})
+	})
+	t.Run("TakesInThoseWhoWereJustAnswered", func(t *testing.T) { // or else half of them would take turns with the others
+		inBubble(t, func(t *testing.T, h *harness) {
+			const appenders, each = 16, 50
+			h.store.refuse = func([]*egopb.Event) error {
+				<-time.After(time.Millisecond)
+				return nil
+			}
+			var all sync.WaitGroup
+			for i := range appenders {
+				w := newEntityWriter(t, strconv.Itoa(i))
+				all.Go(func() {
+					for range each {
+						if err := w.append(t.Context(), h.Append); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			full := float64(appenders*each) / float64(len(h.store.writes()))
+			require.Greater(t, full, 0.6*appenders, "events in a write")
 		})
 	})
 	t.Run("KeepsTheOrderOfArrival", func(t *testing.T) {
