@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -60,16 +61,16 @@ func bareWriter(b *testing.B, db *sql.DB, entities int) func(size int) {
 	insert, err := db.PrepareContext(b.Context(), "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?)")
 	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, insert.Close()) })
-	n := 0
+	ctx, n := context.Background(), 0 // without an end, as the store's writer: the driver watches others
 	return func(size int) {
-		tx, err := db.Begin()
+		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
-		stmt := tx.Stmt(insert)
+		stmt := tx.StmtContext(ctx, insert) //nolint:sqlclosecheck // ends with the transaction
 		for range size {
 			id, number := fmt.Sprint("entity-", n%entities), uint64(n/entities)+1
-			if _, err := stmt.Exec(int64(n%16)<<51+int64(n), id, number, "test", bareRecord(b, id, number)); err != nil {
+			if _, err := stmt.ExecContext(ctx, int64(n%16)<<51+int64(n), id, number, "test", bareRecord(b, id, number)); err != nil {
 				b.Fatal(err)
 			}
 			n++
@@ -99,9 +100,10 @@ func benchmarkBareReplay(b *testing.B, length int) {
 	query, err := db.PrepareContext(b.Context(), "SELECT place, sequence_number, record FROM events WHERE persistence_id = ? ORDER BY sequence_number")
 	require.NoError(b, err)
 	defer func() { require.NoError(b, query.Close()) }()
+	ctx := b.Context()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		rows, err := query.Query(fmt.Sprint("entity-", i%10))
+		rows, err := query.QueryContext(ctx, fmt.Sprint("entity-", i%10)) //nolint:sqlclosecheck // Next closes them at the end
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -217,11 +217,17 @@ func TestPragmasOnEveryConnection(t *testing.T) { // G1
 		}
 	}
 	check(c.writer)
+	var held []*sql.Conn
+	defer func() {
+		for _, conn := range held {
+			require.NoError(t, conn.Close())
+		}
+	}()
 	for _, pool := range []*sql.DB{c.reader, c.user} {
 		for range readers { // held at the same time, so each is another one
 			conn, err := pool.Conn(t.Context())
 			require.NoError(t, err)
-			defer func() { require.NoError(t, conn.Close()) }()
+			held = append(held, conn)
 			check(conn)
 			_, err = conn.ExecContext(t.Context(), "DELETE FROM ego_events")
 			require.Equal(t, codeReadOnly, primaryCode(err))
