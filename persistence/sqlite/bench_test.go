@@ -46,17 +46,23 @@ func openBare(b *testing.B) *sql.DB {
 	return db
 }
 
-func bareRecord(b *testing.B, id string, number uint64) []byte {
+// bareRecord makes what the suite's benchmarks write: a small event to append, a full one to replay.
+func bareRecord(b *testing.B, id string, number uint64, full bool) []byte {
 	b.Helper()
-	record, err := proto.Marshal(&egopb.Event{
-		PersistenceId: id, SequenceNumber: number, Kind: "test",
+	event := &egopb.Event{
+		PersistenceId: id, SequenceNumber: number, Kind: "account", TimeUnixNano: 1_700_000_000_000_000_000,
 		Payload: &anypb.Any{TypeUrl: "type.googleapis.com/google.protobuf.StringValue", Value: make([]byte, 128)},
-	})
+	}
+	if full {
+		event.CommandId, event.WriterId = fmt.Sprint("command-", number), "writer"
+		event.Tags, event.Metadata = []string{"blue", "green"}, map[string]string{"tenant": "one"}
+	}
+	record, err := proto.Marshal(event)
 	require.NoError(b, err)
 	return record
 }
 
-func bareWriter(b *testing.B, db *sql.DB, entities int) func(size int) {
+func bareWriter(b *testing.B, db *sql.DB, entities int, full bool) func(size int) {
 	b.Helper()
 	insert, err := db.PrepareContext(b.Context(), "INSERT OR FAIL INTO events VALUES (?, ?, ?, ?, ?)")
 	require.NoError(b, err)
@@ -70,7 +76,7 @@ func bareWriter(b *testing.B, db *sql.DB, entities int) func(size int) {
 		stmt := tx.StmtContext(ctx, insert) //nolint:sqlclosecheck // ends with the transaction
 		for range size {
 			id, number := fmt.Sprint("entity-", n%entities), uint64(n/entities)+1
-			if _, err := stmt.ExecContext(ctx, int64(n%16)<<51+int64(n), id, number, "test", bareRecord(b, id, number)); err != nil {
+			if _, err := stmt.ExecContext(ctx, int64(n%16)<<51+int64(n), id, number, "account", bareRecord(b, id, number, full)); err != nil {
 				b.Fatal(err)
 			}
 			n++
@@ -82,7 +88,7 @@ func bareWriter(b *testing.B, db *sql.DB, entities int) func(size int) {
 }
 
 func benchmarkBareAppend(b *testing.B, size int) {
-	write := bareWriter(b, openBare(b), 100)
+	write := bareWriter(b, openBare(b), 100, false)
 	b.ReportAllocs()
 	for b.Loop() {
 		write(size)
@@ -93,7 +99,7 @@ func benchmarkBareAppend(b *testing.B, size int) {
 // benchmarkBareReplay scans and unmarshals the events of one entity among ten in one query.
 func benchmarkBareReplay(b *testing.B, length int) {
 	db := openBare(b)
-	write := bareWriter(b, db, 10)
+	write := bareWriter(b, db, 10, true)
 	for range 10 {
 		write(length)
 	}
