@@ -73,7 +73,7 @@ func bareWriter(b *testing.B, db *sql.DB, entities int, full bool) func(size int
 		if err != nil {
 			b.Fatal(err)
 		}
-		stmt := tx.StmtContext(ctx, insert) //nolint:sqlclosecheck // ends with the transaction
+		stmt := tx.StmtContext(ctx, insert)
 		for range size {
 			id, number := fmt.Sprint("entity-", n%entities), uint64(n/entities)+1
 			if _, err := stmt.ExecContext(ctx, int64(n%16)<<51+int64(n), id, number, "account", bareRecord(b, id, number, full)); err != nil {
@@ -109,7 +109,7 @@ func benchmarkBareReplay(b *testing.B, length int) {
 	ctx := b.Context()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		rows, err := query.QueryContext(ctx, fmt.Sprint("entity-", i%10)) //nolint:sqlclosecheck // Next closes them at the end
+		rows, err := query.QueryContext(ctx, fmt.Sprint("entity-", i%10))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -37,7 +37,7 @@ func TestQueryPlans(t *testing.T) {
 			require.NotContains(t, detail, "USE TEMP B-TREE", query)
 		}
 		require.NoError(t, rows.Err())
-		require.NoError(t, rows.Close()) //nolint:sqlclosecheck // a loop must not defer
+		require.NoError(t, rows.Close())
 	}
 }
 
