@@ -44,6 +44,7 @@ var pinned = map[string][]string{
 	egoModule + "/offsetstore": {protobufModule},
 	egoModule + "/persistence": {},
 	egoModule + "/projection":  {protobufModule},
+	egoModule + "/testkit":     {protobufModule},
 }
 
 // pinnable are the packages that must have an entry in pinned once they exist. The testkit is one because it must work
