@@ -62,6 +62,15 @@ type EventsStore interface {
 	ShardCount() uint32
 }
 
+// A Notifier is a store that can tell of commits by other processes. Notifications are hints: losing one costs time and
+// never an event, as consumers poll as well.
+type Notifier interface {
+	// Listen calls wake soon after other processes, or this one, have committed events or states, possibly once for many
+	// commits, until the context ends or the backend is lost, and returns why. Wake returns at once and may be called
+	// without cause.
+	Listen(ctx context.Context, wake func()) error
+}
+
 // SnapshotStore keeps snapshots of event-sourced entities.
 type SnapshotStore interface {
 	Store

@@ -83,6 +83,16 @@ func TestArrangement(t *testing.T) {
 			behaves(&account{initial: counting(func(n int) proto.Message { return &testpb.Account{Balance: int64(n)} })}),
 			"New: InitialState is not repeatable:\n    balance: first 1, again 2",
 		},
+		"ModifiedInitialState": {
+			func(tb testing.TB) {
+				kept := &testpb.Account{}
+				testkit.New(tb, &account{initial: func() proto.Message {
+					kept.Balance++
+					return kept
+				}})
+			},
+			"New: InitialState is not repeatable:\n    balance: first 1, again 2",
+		},
 		"ChangingID": {
 			behaves(&account{id: counting(func(n int) string { return strings.Repeat("a", n) })}),
 			`When(egotest.v1.Withdraw): the id of the behaviour was "a" and is now "aa"; it must never change`,

@@ -58,6 +58,14 @@ func TestScenario(t *testing.T) {
 			WithContext(ego.WithCommandID(ctx, "2")).When(&testpb.Deposit{})
 		require.Equal(t, []string{"1", "1", "2"}, ids)
 	})
+	t.Run("GivenEventsHaveNoContext", func(t *testing.T) {
+		t.Parallel()
+		behavior := &account{event: func(ctx context.Context, _, prior proto.Message) (proto.Message, error) {
+			require.Empty(t, ego.CommandMetadata(ctx).CommandID)
+			return prior, nil
+		}}
+		testkit.New(t, behavior).WithContext(ego.WithCommandID(t.Context(), "1")).Given(&testpb.Deposited{})
+	})
 	t.Run("HandlersGetWhatTheyGetInAnEngine", func(t *testing.T) {
 		t.Parallel()
 		command, given := &testpb.Deposit{Amount: 1}, &testpb.Deposited{Amount: 1}
@@ -88,6 +96,9 @@ func TestScenario(t *testing.T) {
 		}}
 		testkit.New(tb, behavior).Given(nil).When(&testpb.Deposit{}).ThenNoEvents().ThenError("x")
 		require.Equal(t, 1, tb.failures)
+
+		testkit.New(tb, testaccount.New("a")).When(&testpb.Withdraw{Amount: 1}).ThenNoEvents() // is told once
+		require.Equal(t, 2, tb.failures)
 	})
 }
 
