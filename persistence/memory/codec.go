@@ -31,12 +31,12 @@ func (b *batch) free() {
 }
 
 // encode checks the events and serializes them.
-func (b *batch) encode(events []*egopb.Event) (err error) {
+func (b *batch) encode(events []*egopb.Event, d *dictionary) (err error) {
 	if b.runs, err = persistence.AppendRuns(b.runs, events); err != nil {
 		return err
 	}
 	for _, event := range events {
-		b.data, err = proto.MarshalOptions{}.MarshalAppend(b.data, event)
+		b.data, err = d.encodeEvent(b.data, event)
 		if err != nil {
 			return &persistence.InvalidRecordError{PersistenceID: event.GetPersistenceId(), Reason: err.Error()}
 		}

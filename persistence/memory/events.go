@@ -22,7 +22,7 @@ func (s *Store) WriteEvents(ctx context.Context, events []*egopb.Event) error {
 	}
 	b := batches.Get().(*batch)
 	defer b.free()
-	if err := b.encode(events); err != nil {
+	if err := b.encode(events, &s.journal.names); err != nil {
 		return err
 	}
 	return s.journal.append(b, events)
@@ -57,7 +57,7 @@ func (s *Store) yieldAll(ctx context.Context, records []record, yield func(*egop
 			yield(nil, err)
 			return false
 		}
-		event, err := record.event()
+		event, err := s.journal.event(record)
 		if !yield(event, err) || err != nil {
 			return false
 		}
@@ -74,7 +74,7 @@ func (s *Store) GetLatestEvent(ctx context.Context, persistenceID string) (*egop
 	if !ok {
 		return nil, nil
 	}
-	return record.event()
+	return s.journal.event(record)
 }
 
 // DeleteEvents implements [persistence.EventsStore].
@@ -93,7 +93,7 @@ func (s *Store) PersistenceIDs(ctx context.Context, pageSize int, pageToken stri
 	if pageSize < 1 {
 		return nil, "", fmt.Errorf("%w: page size %d is below one", persistence.ErrInvalidArgument, pageSize)
 	}
-	ids, more := s.journal.list(pageToken, pageSize)
+	ids, more := s.journal.listIDs(pageToken, pageSize)
 	if !more {
 		return ids, "", nil
 	}
@@ -111,7 +111,7 @@ func (s *Store) GetShardEvents(ctx context.Context, shard uint32, afterPosition 
 	records := s.journal.after(shard, afterPosition, limit)
 	events := make([]*egopb.Event, len(records))
 	for i, record := range records {
-		event, err := record.event()
+		event, err := s.journal.event(record)
 		if err != nil {
 			return nil, err
 		}

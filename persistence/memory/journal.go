@@ -13,11 +13,15 @@ type journal struct {
 	mu       sync.RWMutex
 	shards   []shardLog
 	entities map[string]*entityLog
+	list     []*entityLog // by number
 	ids      sortedIDs
+	names    dictionary // of the encoding of events; not under the lock
 }
 
 // An entityLog knows where the events of one entity are.
 type entityLog struct {
+	id        string
+	number    uint32 // in the list of all entities
 	shard     uint32
 	last      uint64 // highest number
 	latest    uint64 // position of the event with that number
@@ -35,6 +39,7 @@ func (e *entityLog) highest() uint64 {
 func (j *journal) init(shards uint32) {
 	j.shards = make([]shardLog, shards)
 	j.entities = make(map[string]*entityLog)
+	j.names.init()
 }
 
 // append stores an encoded batch, or nothing and a [persistence.ConflictError].
@@ -57,7 +62,7 @@ func (j *journal) append(b *batch, events []*egopb.Event) error {
 		if entity == nil {
 			entity = j.create(id)
 		}
-		position := j.shards[entity.shard].append(b.record(i))
+		position := j.shards[entity.shard].append(entity.number, b.record(i))
 		entity.positions.append(position)
 		entity.last, entity.latest = entity.last+1, position
 	}
@@ -65,9 +70,14 @@ func (j *journal) append(b *batch, events []*egopb.Event) error {
 }
 
 func (j *journal) create(id string) *entityLog {
-	id = strings.Clone(id)                                                      // it may be a part of something large
-	entity := &entityLog{shard: persistence.ShardOf(id, uint32(len(j.shards)))} //nolint:gosec // at most MaxShards
+	id = strings.Clone(id) // it may be a part of something large
+	entity := &entityLog{
+		id:     id,
+		number: uint32(len(j.list)),                            //nolint:gosec // more do not fit into memory
+		shard:  persistence.ShardOf(id, uint32(len(j.shards))), //nolint:gosec // at most MaxShards
+	}
 	j.entities[id] = entity
+	j.list = append(j.list, entity)
 	j.ids.add(id)
 	return entity
 }
@@ -80,7 +90,7 @@ func (j *journal) latest(id string) (record, bool) {
 	if entity == nil {
 		return record{}, false
 	}
-	return j.shards[entity.shard].record(entity.shard, entity.latest), true
+	return j.record(entity, entity.latest), true
 }
 
 // page returns the first records of an entity from a number to another, without deleted ones, and the number to go on
@@ -94,7 +104,7 @@ func (j *journal) page(records []record, id string, from, to uint64) ([]record, 
 	}
 	from, to = max(from, entity.deleted+1), min(to, entity.highest())
 	for ; from <= to && len(records) < cap(records); from++ {
-		records = append(records, j.shards[entity.shard].record(entity.shard, entity.positions.at(from)))
+		records = append(records, j.record(entity, entity.positions.at(from)))
 	}
 	return records, from
 }
@@ -114,7 +124,7 @@ func (j *journal) delete(id string, to uint64) error {
 		return nil
 	}
 	for to = min(to, entity.last); entity.deleted < to; entity.deleted++ {
-		if err := j.shards[entity.shard].delete(entity.positions.at(entity.deleted + 1)); err != nil {
+		if err := j.shards[entity.shard].delete(entity.positions.at(entity.deleted+1), &j.names); err != nil {
 			return err
 		}
 	}
@@ -126,7 +136,31 @@ func (j *journal) delete(id string, to uint64) error {
 func (j *journal) after(shard uint32, position uint64, limit int) []record {
 	j.mu.RLock()
 	defer j.mu.RUnlock()
-	return j.shards[shard].after(shard, position, limit)
+	records := j.shards[shard].after(position, limit)
+	for i := range records {
+		records[i].entity = j.list[records[i].number]
+	}
+	return records
+}
+
+// record returns the record of an entity at a position.
+func (j *journal) record(entity *entityLog, position uint64) record {
+	r := j.shards[entity.shard].record(position)
+	r.entity = entity
+	return r
+}
+
+// event returns a record as a message.
+func (j *journal) event(r record) (*egopb.Event, error) {
+	event, err := j.names.decodeEvent(r.data)
+	if err != nil {
+		return nil, err
+	}
+	event.PersistenceId, event.Shard, event.Position = r.entity.id, r.entity.shard, r.position
+	if r.deleted {
+		event = tombstone(event)
+	}
+	return event, nil
 }
 
 func (j *journal) positions() map[uint32]uint64 {
@@ -141,8 +175,8 @@ func (j *journal) positions() map[uint32]uint64 {
 	return positions
 }
 
-// list returns a page of ids in byte order after the one given.
-func (j *journal) list(after string, limit int) (ids []string, more bool) {
+// listIDs returns a page of ids in byte order after the one given.
+func (j *journal) listIDs(after string, limit int) (ids []string, more bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	return j.ids.page(after, limit)

@@ -2,10 +2,6 @@ package memory
 
 import (
 	"sort"
-
-	"google.golang.org/protobuf/proto"
-
-	"github.com/actorkeep/ego/egopb"
 )
 
 // The capacity of a segment starts at minSegment and doubles up to maxSegment. A larger record has a segment of its own.
@@ -32,8 +28,9 @@ type segment struct {
 // An entry is the place of one event; it starts where the entry before it ends. It has no pointer, so that the garbage
 // collector need not look at journals.
 type entry struct {
-	end   uint32
-	state entryState
+	end    uint32
+	entity uint32 // its number
+	state  entryState
 }
 
 type entryState uint32
@@ -47,29 +44,17 @@ const (
 // A record is an event as it is stored.
 type record struct {
 	data     []byte
+	number   uint32     // of the entity
+	entity   *entityLog // only its fixed fields may be read without the lock
 	position uint64
-	shard    uint32
 	deleted  bool // data is more than the caller may see
 }
 
-// event returns the record as a message.
-func (r record) event() (*egopb.Event, error) {
-	event, err := decode(r.data, new(egopb.Event))
-	if err != nil {
-		return nil, err
-	}
-	event.Shard, event.Position = r.shard, r.position
-	if r.deleted {
-		event = tombstone(event)
-	}
-	return event, nil
-}
-
 // append adds an event and returns its position.
-func (l *shardLog) append(data []byte) uint64 {
+func (l *shardLog) append(entity uint32, data []byte) uint64 {
 	seg := l.tail(len(data))
 	seg.data = append(seg.data, data...)
-	seg.entries = append(seg.entries, entry{end: uint32(len(seg.data))}) //nolint:gosec // protobuf allows 2 GiB at most
+	seg.entries = append(seg.entries, entry{end: uint32(len(seg.data)), entity: entity}) //nolint:gosec // protobuf allows 2 GiB at most
 	l.last++
 	return l.last
 }
@@ -100,13 +85,13 @@ func (l *shardLog) find(position uint64) int {
 }
 
 // record returns the event at a position, which must exist.
-func (l *shardLog) record(shard uint32, position uint64) record {
+func (l *shardLog) record(position uint64) record {
 	seg := l.segments[l.find(position)]
-	return seg.record(shard, int(position-seg.first))
+	return seg.record(int(position - seg.first))
 }
 
 // after returns at most limit events with positions above the one given.
-func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
+func (l *shardLog) after(position uint64, limit int) []record {
 	if position >= l.last {
 		return nil
 	}
@@ -115,7 +100,7 @@ func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
 	for i := l.find(position + 1); len(records) < n; i++ {
 		seg := l.segments[i]
 		for j := int(position + 1 - seg.first); j < len(seg.entries) && len(records) < n; j++ {
-			records = append(records, seg.record(shard, j))
+			records = append(records, seg.record(j))
 			position++
 		}
 	}
@@ -123,13 +108,13 @@ func (l *shardLog) after(shard uint32, position uint64, limit int) []record {
 }
 
 // delete turns the event at a position into a tombstone. The position must exist and the event be live.
-func (l *shardLog) delete(position uint64) error {
+func (l *shardLog) delete(position uint64, names *dictionary) error {
 	seg := l.segments[l.find(position)]
 	i := int(position - seg.first)
 	seg.entries[i].state = deleted
 	seg.dead += len(seg.bytes(i))
 	if 2*seg.dead > cap(seg.data) {
-		return seg.compact(seg == l.segments[len(l.segments)-1])
+		return seg.compact(seg == l.segments[len(l.segments)-1], names)
 	}
 	return nil
 }
@@ -143,37 +128,38 @@ func (s *segment) bytes(i int) []byte {
 	return s.data[start:end:end]
 }
 
-func (s *segment) record(shard uint32, i int) record {
+func (s *segment) record(i int) record {
 	return record{
 		data:     s.bytes(i),
 		position: s.first + uint64(i),
-		shard:    shard,
+		number:   s.entries[i].entity,
 		deleted:  s.entries[i].state == deleted,
 	}
 }
 
 // compact moves the segment to memory of its own without the bytes of deleted events. Since it happens when half of the
 // segment is dead, each byte is moved once for each byte that is freed, at most.
-func (s *segment) compact(open bool) error {
+func (s *segment) compact(open bool, names *dictionary) error {
 	size := 0
 	if open {
 		size = cap(s.data) // the next events go here
 	}
 	data, entries := make([]byte, 0, size), make([]entry, 0, cap(s.entries))
 	for i, e := range s.entries {
-		raw := s.bytes(i)
-		if e.state == deleted {
-			event, err := record{data: raw, deleted: true}.event()
+		if raw := s.bytes(i); e.state != deleted {
+			data = append(data, raw...)
+		} else {
+			event, err := names.decodeEvent(raw)
 			if err != nil {
 				return err
 			}
-			if raw, err = proto.Marshal(event); err != nil {
+			if data, err = names.encodeEvent(data, tombstone(event)); err != nil {
 				return err
 			}
 			e.state = stripped
 		}
-		data = append(data, raw...)
-		entries = append(entries, entry{end: uint32(len(data)), state: e.state}) //nolint:gosec // smaller than it was
+		e.end = uint32(len(data)) //nolint:gosec // smaller than it was
+		entries = append(entries, e)
 	}
 	s.data, s.entries, s.dead = data, entries, 0
 	return nil
