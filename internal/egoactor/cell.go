@@ -31,14 +31,11 @@ type Cell struct {
 	core *entity.Entity // used only by the actor
 	tick *time.Timer    // looks after what waits in the core; used only by the actor
 
-	lingering entity.Spin // of the actor, for the next request
-	waiting   entity.Spin // of the callers, for their answers
-	work      atomic.Bool // the queue is not empty, or the core is due
-
 	mu         sync.Mutex
 	head, tail *entity.Request
 	length     int
-	scheduled  bool // a wake-up is on its way or the actor is at work
+	scheduled  bool // a wake-up is on its way, or the actor is at work or lingers
+	linger     linger
 	due        bool // the core asked to be looked after
 	holding    bool // the core holds decided requests
 	touched    bool // a request came since the last sweep
@@ -68,13 +65,9 @@ func (c *Cell) enqueue(r *entity.Request) (accepted bool, err error) {
 	}
 	c.push(r)
 	c.touched = true
-	wake := !c.scheduled
-	c.scheduled = true
+	call := c.callLocked()
 	c.mu.Unlock()
-
-	if wake {
-		c.wake()
-	}
+	c.call(call)
 	return true, nil
 }
 
@@ -86,7 +79,6 @@ func (c *Cell) push(r *entity.Request) {
 	}
 	c.tail = r
 	c.length++
-	c.work.Store(true)
 }
 
 // makeRoom drops the requests whose callers have given up. It is false when there are none.
@@ -108,11 +100,41 @@ func (c *Cell) makeRoom() bool {
 func (c *Cell) lookAfter() {
 	c.mu.Lock()
 	c.due = true
-	c.work.Store(true)
-	wake := !c.scheduled && !c.closed
-	c.scheduled = true
+	call := c.callLocked()
 	c.mu.Unlock()
-	if wake {
+	c.call(call)
+}
+
+// A calling is what it takes to get the actor to work.
+type calling int
+
+const (
+	atWork    calling = iota // it will look at the queue by itself
+	lingering                // its goroutine is parked
+	asleep                   // it has no goroutine
+)
+
+// callLocked finds out what it takes to get the actor to work. The caller does it with call, without the lock.
+func (c *Cell) callLocked() calling {
+	switch {
+	case c.closed:
+		return atWork // it has ended
+	case c.linger.parked:
+		c.linger.parked = false
+		return lingering
+	case c.scheduled:
+		return atWork
+	}
+	c.scheduled = true
+	return asleep
+}
+
+func (c *Cell) call(how calling) {
+	switch how {
+	case atWork:
+	case lingering:
+		c.linger.resume <- true
+	case asleep:
 		c.wake()
 	}
 }
@@ -128,24 +150,21 @@ func (c *Cell) wake() {
 func (c *Cell) run() {
 	for {
 		requests, more := c.next()
-		switch {
-		case more:
+		if more {
 			c.process(requests)
-		case c.lingering.Until(c.hasWork):
-		case c.rest():
+			continue
+		}
+		if !c.lingers() && c.rest() {
 			return
 		}
 	}
 }
-
-func (c *Cell) hasWork() bool { return c.work.Load() }
 
 // next takes the whole queue. It is false when there is nothing to do.
 func (c *Cell) next() (requests *entity.Request, more bool) {
 	c.mu.Lock()
 	requests, more = c.head, c.head != nil || c.due
 	c.head, c.tail, c.length, c.due = nil, nil, 0, false
-	c.work.Store(false)
 	c.mu.Unlock()
 	return requests, more
 }
@@ -225,9 +244,15 @@ func (c *Cell) letGo() {
 // evict closes the cell as soon as it is at rest. It is true when that is now.
 func (c *Cell) evict() bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.evicting = true
-	return c.tryCloseLocked()
+	closed := c.tryCloseLocked()
+	parked := c.linger.parked
+	c.linger.parked = false
+	c.mu.Unlock()
+	if parked {
+		c.linger.resume <- false
+	}
+	return closed
 }
 
 // tryPassivate closes the cell when no request came for as long as passivation takes. The sweeper calls it over and over

@@ -57,6 +57,7 @@ type Host struct {
 	starts   sync.WaitGroup
 	rest     chan struct{} // a token when an actor came to rest while the host is stopping
 	sweeper  *sweeper
+	lounge   lounge
 }
 
 type shard struct {
@@ -79,11 +80,12 @@ func NewHost(config Config) *Host {
 		h.shards[i].cells = make(map[string]*Cell)
 	}
 	h.sweeper = newSweeper(h)
+	h.lounge.open()
 	return h
 }
 
-// Send queues a request for an entity, bringing it to life when it is not, and waits a moment for the answer. It returns
-// an error only when the request was not queued.
+// Send queues a request for an entity, bringing it to life when it is not. It returns an error only when the request was
+// not queued.
 func (h *Host) Send(ctx context.Context, id string, r *entity.Request) error {
 	for {
 		cell := h.Cell(id)
@@ -94,9 +96,6 @@ func (h *Host) Send(ctx context.Context, id string, r *entity.Request) error {
 			}
 		}
 		if accepted, err := cell.enqueue(r); accepted || err != nil {
-			if err == nil {
-				cell.waiting.Until(r.Answered)
-			}
 			return err
 		}
 		select {

@@ -38,6 +38,7 @@ func (h *Host) Stop(ctx context.Context) error {
 	h.stopping.Store(true)
 	h.mu.Unlock()
 	h.sweeper.stop()
+	h.lounge.close()
 
 	err := h.drain(ctx)
 	h.cancel()

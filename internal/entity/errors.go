@@ -3,6 +3,7 @@ package entity
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -60,5 +61,9 @@ func invalid(format string, args ...any) *Refusal {
 
 // IsNil reports whether a message is nil or a typed nil pointer.
 func IsNil(message proto.Message) bool {
-	return message == nil || !message.ProtoReflect().IsValid()
+	if message == nil {
+		return true
+	}
+	value := reflect.ValueOf(message) // cheaper than the message's own reflection
+	return value.Kind() == reflect.Pointer && value.IsNil()
 }

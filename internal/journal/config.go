@@ -22,7 +22,7 @@ const stuckGrace = time.Second
 // Config says where a [Journal] writes to and within which bounds. A bound of zero or less is its default. Sizes in bytes
 // are estimates from above of the encoded events.
 type Config struct {
-	// Store receives the writes, one at a time. It is required.
+	// Store receives the writes, one at a time unless they are very cheap. It is required.
 	Store persistence.EventsStore
 
 	// MaxEvents and MaxBytes bound one write. An append that is larger by itself is written alone. The defaults are 1000
@@ -40,8 +40,8 @@ type Config struct {
 	WriteTimeout time.Duration
 
 	// OnCommit is called after each successful write and before its appends are answered, by the goroutine of the
-	// write. It wakes consumers. It must return fast, must neither append nor panic, and must not keep the
-	// events. It may be nil.
+	// write. It wakes consumers. It may be called for several writes at once. It must return fast, must neither append nor
+	// panic, and must not keep the events. It may be nil.
 	OnCommit func(events []*egopb.Event)
 
 	// Observe is called after every write, for metrics, under the same rules as OnCommit. It may be nil.

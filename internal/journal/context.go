@@ -19,6 +19,7 @@ func (c *clock) now() time.Duration { return time.Since(c.start) }
 type writeContext struct {
 	clock    *clock
 	deadline time.Duration
+	looked   atomic.Bool // Err was called
 	ended    atomic.Bool
 	std      atomic.Pointer[stdContext] // made by Done
 }
@@ -50,13 +51,28 @@ func (c *writeContext) Err() error {
 	switch std := c.std.Load(); {
 	case std != nil:
 		return std.Err()
-	case c.clock.now() >= c.deadline:
-		return context.DeadlineExceeded
 	case c.ended.Load():
-		return context.Canceled
-	default:
+		return c.endedErr()
+	case !c.looked.Load():
+		c.looked.Store(true) // stores look when they begin, and then the clock need not be read
 		return nil
+	default:
+		return c.expiredErr()
 	}
+}
+
+func (c *writeContext) endedErr() error {
+	if err := c.expiredErr(); err != nil {
+		return err
+	}
+	return context.Canceled
+}
+
+func (c *writeContext) expiredErr() error {
+	if c.clock.now() >= c.deadline {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // Value finds what package context itself keeps in a context, so derived ones attach without a goroutine.

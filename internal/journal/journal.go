@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/actorkeep/ego/egopb"
@@ -12,9 +13,11 @@ import (
 
 // A Journal appends events to a store, many appends in one write. Its methods may be called concurrently.
 type Journal struct {
-	config  Config
-	clock   clock
-	tickets sync.Pool // of *ticket; not shared between journals
+	config   Config
+	clock    clock
+	tickets  sync.Pool // of *ticket; not shared between journals
+	direct   direct
+	troubled atomic.Bool // failing is not empty
 
 	mu       sync.Mutex
 	busy     bool  // a writer exists: an appender, or the background writer
@@ -37,12 +40,14 @@ func New(config Config) *Journal {
 		panic("journal: no store")
 	}
 	config = config.withDefaults()
-	return &Journal{
+	j := &Journal{
 		config:  config,
 		clock:   newClock(),
 		tickets: sync.Pool{New: newTicket},
 		ended:   make(chan struct{}),
 	}
+	j.direct.init()
+	return j
 }
 
 // Append stores the events of one appender, all or none, and returns nil once they are durable. They may belong to
@@ -68,6 +73,9 @@ func (j *Journal) Append(ctx context.Context, events []*egopb.Event) error {
 		return withdrawn(ctx)
 	}
 	bytes, now := sizeOf(events), j.clock.now()
+	if s := j.direct.enter(now); s != nil {
+		return j.writeDirect(s, events, bytes, now)
+	}
 
 	j.mu.Lock()
 	if err := j.refusal(); err != nil {
@@ -170,6 +178,7 @@ func (j *Journal) release(t *ticket) {
 // Stop refuses new appends and those that wait for room, and returns when all that has gathered is written, or with the
 // error of ctx when that ends first. It may be called again, and more than once at a time.
 func (j *Journal) Stop(ctx context.Context) error {
+	j.direct.close()
 	j.mu.Lock()
 	if !j.stopped {
 		j.stopped = true
@@ -183,10 +192,13 @@ func (j *Journal) Stop(ctx context.Context) error {
 	select {
 	case <-j.ended:
 		j.goroutines.Wait()
-		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("journal: stopped before its last write ended: %w", ctx.Err())
 	}
+	if err := j.direct.wait(ctx); err != nil {
+		return fmt.Errorf("journal: stopped before its last write ended: %w", err)
+	}
+	return nil
 }
 
 // idle gives up being the writer, as nothing is gathered. The lock is held.

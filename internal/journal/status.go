@@ -12,8 +12,8 @@ type Status struct {
 	FailingSince time.Time
 	FailingWith  error
 
-	InFlight time.Duration // age of the write in flight; 0 without one
-	Stuck    bool          // the write in flight has outlived its timeout and the grace
+	InFlight time.Duration // age of the oldest write in flight; 0 without one
+	Stuck    bool          // that write has outlived its timeout and the grace
 
 	PendingAppends, PendingEvents, PendingBytes int // gathered for the next writes
 	WaitingAppends                              int // waiting for room among the pending
@@ -54,7 +54,17 @@ func (j *Journal) Status() Status {
 		s.InFlight = max(now-j.flight.started, 1)
 		s.Stuck = s.InFlight >= j.patience()
 	}
+	if started := j.direct.oldest(); started > 0 {
+		s.InFlight = max(s.InFlight, now-started, 1)
+		s.Stuck = s.InFlight >= j.patience()
+	}
 	return s
+}
+
+// record takes the end of a write into the status. The lock is held.
+func (j *Journal) record(outcome Outcome, err error) {
+	j.failing.record(outcome, err)
+	j.troubled.Store(j.failing.err != nil)
 }
 
 // A failure is a row of failed writes.

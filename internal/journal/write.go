@@ -24,7 +24,7 @@ func (j *Journal) endInline(err error) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.flight.end()
-	j.failing.record(outcome, err)
+	j.record(outcome, err)
 	if j.gathered.appends > 0 {
 		j.goroutines.Go(j.run)
 	} else {
@@ -114,7 +114,7 @@ func (j *Journal) land(outcome Outcome, err error) []*ticket {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	wasStuck := j.flight.end()
-	j.failing.record(outcome, err)
+	j.record(outcome, err)
 	if wasStuck {
 		return nil
 	}
@@ -137,10 +137,15 @@ func (j *Journal) requeue(tickets []*ticket) {
 // write calls the store and then the hooks.
 func (j *Journal) write(events []*egopb.Event, appends, bytes int, started time.Duration) error {
 	err := j.callStore(events, started)
+	duration := time.Duration(0)
+	if j.config.Observe != nil || j.direct.samples(started) {
+		duration = j.clock.now() - started
+		j.direct.observe(duration, appends)
+	}
 	if j.config.Observe != nil {
 		j.config.Observe(Write{
 			Appends: appends, Events: len(events), Bytes: bytes,
-			Duration: j.clock.now() - started, Outcome: outcomeOf(err), Err: err,
+			Duration: duration, Outcome: outcomeOf(err), Err: err,
 		})
 	}
 	if err == nil && j.config.OnCommit != nil {

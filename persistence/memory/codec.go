@@ -17,6 +17,9 @@ type batch struct {
 	data []byte // the records, one after another
 	ends []int  // where each record ends
 	runs []persistence.Run
+
+	places []uint32 // the shard of each run
+	shards []uint32 // the shards of all runs, ascending
 }
 
 var batches = sync.Pool{New: func() any { return new(batch) }} //nolint:gochecknoglobals // a pool
@@ -26,7 +29,7 @@ func (b *batch) free() {
 		return
 	}
 	clear(b.runs) // let go of the ids
-	b.data, b.ends, b.runs = b.data[:0], b.ends[:0], b.runs[:0]
+	b.data, b.ends, b.runs, b.places, b.shards = b.data[:0], b.ends[:0], b.runs[:0], b.places[:0], b.shards[:0]
 	batches.Put(b)
 }
 

@@ -93,7 +93,7 @@ func (s *Store) PersistenceIDs(ctx context.Context, pageSize int, pageToken stri
 	if pageSize < 1 {
 		return nil, "", fmt.Errorf("%w: page size %d is below one", persistence.ErrInvalidArgument, pageSize)
 	}
-	ids, more := s.journal.listIDs(pageToken, pageSize)
+	ids, more := s.journal.ids.list(pageToken, pageSize)
 	if !more {
 		return ids, "", nil
 	}

@@ -1,17 +1,27 @@
 package memory
 
-import "slices"
+import (
+	"slices"
+	"sync"
+)
 
 // sortedIDs keeps ids in byte order. Adding is cheap, as appends do it; listing, which is rare, pays for the sorting.
 type sortedIDs struct {
+	mu     sync.Mutex // taken while that of a shard is held
 	sorted []string
 	added  []string // since the last listing
 }
 
-func (s *sortedIDs) add(id string) { s.added = append(s.added, id) }
+func (s *sortedIDs) add(id string) {
+	s.mu.Lock()
+	s.added = append(s.added, id)
+	s.mu.Unlock()
+}
 
-// page returns at most limit ids above the one given, and whether there are more.
-func (s *sortedIDs) page(after string, limit int) (ids []string, more bool) {
+// list returns at most limit ids above the one given, and whether there are more.
+func (s *sortedIDs) list(after string, limit int) (ids []string, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.merge()
 	from, found := slices.BinarySearch(s.sorted, after)
 	if found {

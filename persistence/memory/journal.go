@@ -1,28 +1,26 @@
 package memory
 
 import (
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/persistence"
 )
 
-// A journal is the events of all entities.
+// A journal is the events of all entities, in shards with a lock of their own.
 type journal struct {
-	mu       sync.RWMutex
-	shards   []shardLog
-	entities map[string]*entityLog
-	list     []*entityLog // by number
-	ids      sortedIDs
-	names    dictionary // of the encoding of events; not under the lock
+	shards []shard
+	ids    sortedIDs
+	names  dictionary // of the encoding of events
 }
 
-// An entityLog knows where the events of one entity are.
+// An entityLog knows where the events of one entity are. Its identity never changes; the rest is its shard's.
 type entityLog struct {
-	id        string
-	number    uint32 // in the list of all entities
-	shard     uint32
+	id     string
+	shard  uint32
+	number uint32 // among the entities of the shard
+
 	last      uint64 // highest number
 	latest    uint64 // position of the event with that number
 	deleted   uint64 // events 1 … deleted are tombstones
@@ -37,30 +35,41 @@ func (e *entityLog) highest() uint64 {
 }
 
 func (j *journal) init(shards uint32) {
-	j.shards = make([]shardLog, shards)
-	j.entities = make(map[string]*entityLog)
+	j.shards = make([]shard, shards)
+	for i := range j.shards {
+		j.shards[i].entities = make(map[string]*entityLog)
+	}
 	j.names.init()
+}
+
+func (j *journal) shardOf(id string) uint32 {
+	return persistence.ShardOf(id, uint32(len(j.shards))) //nolint:gosec // at most MaxShards
 }
 
 // append stores an encoded batch, or nothing and a [persistence.ConflictError].
 func (j *journal) append(b *batch, events []*egopb.Event) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+	b.locate(j)
+	for _, number := range b.shards {
+		j.shards[number].mu.Lock()
+	}
+	err := j.appendLocked(b, events)
+	for _, number := range b.shards {
+		j.shards[number].mu.Unlock()
+	}
+	return err
+}
 
+func (j *journal) appendLocked(b *batch, events []*egopb.Event) error {
 	var entity *entityLog // of the last run, so that a batch of one entity looks it up once
-	var id string
-	for _, run := range b.runs {
-		id, entity = run.PersistenceID, j.entities[run.PersistenceID]
+	for i, run := range b.runs {
+		entity = j.shards[b.places[i]].entities[run.PersistenceID]
 		if highest := entity.highest(); run.First != highest+1 {
-			return &persistence.ConflictError{PersistenceID: id, Expected: run.First, Actual: highest}
+			return &persistence.ConflictError{PersistenceID: run.PersistenceID, Expected: run.First, Actual: highest}
 		}
 	}
 	for i, event := range events {
-		if next := event.GetPersistenceId(); next != id {
-			id, entity = next, j.entities[next]
-		}
-		if entity == nil {
-			entity = j.create(id)
+		if id := event.GetPersistenceId(); entity == nil || entity.id != id {
+			entity = j.entity(id)
 		}
 		position := j.shards[entity.shard].append(entity.number, b.record(i))
 		entity.positions.append(position)
@@ -69,62 +78,80 @@ func (j *journal) append(b *batch, events []*egopb.Event) error {
 	return nil
 }
 
-func (j *journal) create(id string) *entityLog {
-	id = strings.Clone(id) // it may be a part of something large
-	entity := &entityLog{
-		id:     id,
-		number: uint32(len(j.list)),                            //nolint:gosec // more do not fit into memory
-		shard:  persistence.ShardOf(id, uint32(len(j.shards))), //nolint:gosec // at most MaxShards
+// entity returns the log of an entity, which is made if need be. The shard is locked.
+func (j *journal) entity(id string) *entityLog {
+	number := j.shardOf(id)
+	s := &j.shards[number]
+	if entity := s.entities[id]; entity != nil {
+		return entity
 	}
-	j.entities[id] = entity
-	j.list = append(j.list, entity)
+	id = strings.Clone(id)                                                       // it may be a part of something large
+	entity := &entityLog{id: id, shard: number, number: uint32(len(s.byNumber))} //nolint:gosec // more do not fit into memory
+	s.entities[id] = entity
+	s.byNumber = append(s.byNumber, entity)
 	j.ids.add(id)
 	return entity
 }
 
+// locate finds the shards of the runs, and which to lock in ascending order.
+func (b *batch) locate(j *journal) {
+	for _, run := range b.runs {
+		b.places = append(b.places, j.shardOf(run.PersistenceID))
+	}
+	b.shards = append(b.shards, b.places...)
+	if len(b.shards) > 1 {
+		slices.Sort(b.shards)
+		b.shards = slices.Compact(b.shards)
+	}
+}
+
 // latest returns the record with the highest number of an entity.
 func (j *journal) latest(id string) (record, bool) {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	entity := j.entities[id]
+	s := &j.shards[j.shardOf(id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entity := s.entities[id]
 	if entity == nil {
 		return record{}, false
 	}
-	return j.record(entity, entity.latest), true
+	return s.record(entity.latest), true
 }
 
 // page returns the first records of an entity from a number to another, without deleted ones, and the number to go on
 // with. It returns no records when there are no more.
 func (j *journal) page(records []record, id string, from, to uint64) ([]record, uint64) {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	entity := j.entities[id]
+	s := &j.shards[j.shardOf(id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entity := s.entities[id]
 	if entity == nil {
 		return nil, 0
 	}
 	from, to = max(from, entity.deleted+1), min(to, entity.highest())
 	for ; from <= to && len(records) < cap(records); from++ {
-		records = append(records, j.record(entity, entity.positions.at(from)))
+		records = append(records, s.record(entity.positions.at(from)))
 	}
 	return records, from
 }
 
 func (j *journal) highest(id string) uint64 {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	return j.entities[id].highest()
+	s := &j.shards[j.shardOf(id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.entities[id].highest()
 }
 
 // delete deletes the events of an entity up to a number.
 func (j *journal) delete(id string, to uint64) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	entity := j.entities[id]
+	s := &j.shards[j.shardOf(id)]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	entity := s.entities[id]
 	if entity == nil {
 		return nil
 	}
 	for to = min(to, entity.last); entity.deleted < to; entity.deleted++ {
-		if err := j.shards[entity.shard].delete(entity.positions.at(entity.deleted+1), &j.names); err != nil {
+		if err := s.delete(entity.positions.at(entity.deleted+1), &j.names); err != nil {
 			return err
 		}
 	}
@@ -134,20 +161,23 @@ func (j *journal) delete(id string, to uint64) error {
 
 // after returns records of a shard.
 func (j *journal) after(shard uint32, position uint64, limit int) []record {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	records := j.shards[shard].after(position, limit)
-	for i := range records {
-		records[i].entity = j.list[records[i].number]
-	}
-	return records
+	s := &j.shards[shard]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.after(position, limit)
 }
 
-// record returns the record of an entity at a position.
-func (j *journal) record(entity *entityLog, position uint64) record {
-	r := j.shards[entity.shard].record(position)
-	r.entity = entity
-	return r
+func (j *journal) positions() map[uint32]uint64 {
+	positions := make(map[uint32]uint64)
+	for i := range j.shards {
+		s := &j.shards[i]
+		s.mu.Lock()
+		if s.last > 0 {
+			positions[uint32(i)] = s.last
+		}
+		s.mu.Unlock()
+	}
+	return positions
 }
 
 // event returns a record as a message.
@@ -161,23 +191,4 @@ func (j *journal) event(r record) (*egopb.Event, error) {
 		event = tombstone(event)
 	}
 	return event, nil
-}
-
-func (j *journal) positions() map[uint32]uint64 {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	positions := make(map[uint32]uint64)
-	for shard := range j.shards {
-		if last := j.shards[shard].last; last > 0 {
-			positions[uint32(shard)] = last
-		}
-	}
-	return positions
-}
-
-// listIDs returns a page of ids in byte order after the one given.
-func (j *journal) listIDs(after string, limit int) (ids []string, more bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.ids.page(after, limit)
 }

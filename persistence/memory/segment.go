@@ -2,6 +2,7 @@ package memory
 
 import (
 	"sort"
+	"sync"
 )
 
 // The capacity of a segment starts at minSegment and doubles up to maxSegment. A larger record has a segment of its own.
@@ -10,8 +11,11 @@ const (
 	maxSegment = 256 << 10
 )
 
-// A shardLog is the events of one shard in order of their positions, in segments.
-type shardLog struct {
+// A shard is the events of its entities in order of their positions, in segments.
+type shard struct {
+	mu       sync.Mutex
+	entities map[string]*entityLog
+	byNumber []*entityLog
 	segments []*segment
 	last     uint64 // highest position
 }
@@ -44,26 +48,25 @@ const (
 // A record is an event as it is stored.
 type record struct {
 	data     []byte
-	number   uint32     // of the entity
-	entity   *entityLog // only its fixed fields may be read without the lock
+	entity   *entityLog // only its identity may be read without the lock of the shard
 	position uint64
 	deleted  bool // data is more than the caller may see
 }
 
 // append adds an event and returns its position.
-func (l *shardLog) append(entity uint32, data []byte) uint64 {
-	seg := l.tail(len(data))
+func (s *shard) append(entity uint32, data []byte) uint64 {
+	seg := s.tail(len(data))
 	seg.data = append(seg.data, data...)
 	seg.entries = append(seg.entries, entry{end: uint32(len(seg.data)), entity: entity}) //nolint:gosec // protobuf allows 2 GiB at most
-	l.last++
-	return l.last
+	s.last++
+	return s.last
 }
 
 // tail returns the segment that takes the next event of the size given.
-func (l *shardLog) tail(size int) *segment {
+func (s *shard) tail(size int) *segment {
 	capacity, entries := minSegment, 16
-	if n := len(l.segments); n > 0 {
-		seg := l.segments[n-1]
+	if n := len(s.segments); n > 0 {
+		seg := s.segments[n-1]
 		if cap(seg.data)-len(seg.data) >= size {
 			return seg
 		}
@@ -71,36 +74,36 @@ func (l *shardLog) tail(size int) *segment {
 		entries = len(seg.entries)*capacity/cap(seg.data)*9/8 + 8 // enough when records stay as large as they are
 	}
 	seg := &segment{
-		first:   l.last + 1,
+		first:   s.last + 1,
 		data:    make([]byte, 0, max(capacity, size)),
 		entries: make([]entry, 0, entries),
 	}
-	l.segments = append(l.segments, seg)
+	s.segments = append(s.segments, seg)
 	return seg
 }
 
 // find returns the index of the segment with a position, which must exist.
-func (l *shardLog) find(position uint64) int {
-	return sort.Search(len(l.segments), func(i int) bool { return l.segments[i].first > position }) - 1
+func (s *shard) find(position uint64) int {
+	return sort.Search(len(s.segments), func(i int) bool { return s.segments[i].first > position }) - 1
 }
 
 // record returns the event at a position, which must exist.
-func (l *shardLog) record(position uint64) record {
-	seg := l.segments[l.find(position)]
-	return seg.record(int(position - seg.first))
+func (s *shard) record(position uint64) record {
+	seg := s.segments[s.find(position)]
+	return s.recordAt(seg, int(position-seg.first))
 }
 
 // after returns at most limit events with positions above the one given.
-func (l *shardLog) after(position uint64, limit int) []record {
-	if position >= l.last {
+func (s *shard) after(position uint64, limit int) []record {
+	if position >= s.last {
 		return nil
 	}
-	n := int(min(l.last-position, uint64(limit)))
+	n := int(min(s.last-position, uint64(limit)))
 	records := make([]record, 0, n)
-	for i := l.find(position + 1); len(records) < n; i++ {
-		seg := l.segments[i]
+	for i := s.find(position + 1); len(records) < n; i++ {
+		seg := s.segments[i]
 		for j := int(position + 1 - seg.first); j < len(seg.entries) && len(records) < n; j++ {
-			records = append(records, seg.record(j))
+			records = append(records, s.recordAt(seg, j))
 			position++
 		}
 	}
@@ -108,13 +111,13 @@ func (l *shardLog) after(position uint64, limit int) []record {
 }
 
 // delete turns the event at a position into a tombstone. The position must exist and the event be live.
-func (l *shardLog) delete(position uint64, names *dictionary) error {
-	seg := l.segments[l.find(position)]
+func (s *shard) delete(position uint64, names *dictionary) error {
+	seg := s.segments[s.find(position)]
 	i := int(position - seg.first)
 	seg.entries[i].state = deleted
 	seg.dead += len(seg.bytes(i))
 	if 2*seg.dead > cap(seg.data) {
-		return seg.compact(seg == l.segments[len(l.segments)-1], names)
+		return seg.compact(seg == s.segments[len(s.segments)-1], names)
 	}
 	return nil
 }
@@ -128,12 +131,12 @@ func (s *segment) bytes(i int) []byte {
 	return s.data[start:end:end]
 }
 
-func (s *segment) record(i int) record {
+func (s *shard) recordAt(seg *segment, i int) record {
 	return record{
-		data:     s.bytes(i),
-		position: s.first + uint64(i),
-		number:   s.entries[i].entity,
-		deleted:  s.entries[i].state == deleted,
+		data:     seg.bytes(i),
+		position: seg.first + uint64(i),
+		entity:   s.byNumber[seg.entries[i].entity],
+		deleted:  seg.entries[i].state == deleted,
 	}
 }
 
