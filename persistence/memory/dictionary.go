@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,9 +56,7 @@ func (d *dictionary) add(name string) (uint64, bool) {
 	name = strings.Clone(name) // it may be a part of something large
 	number := uint64(len(old.names))
 	next := &entries{numbers: make(map[string]uint64, len(old.numbers)+1), names: append(old.names[:number:number], name)}
-	for known, n := range old.numbers {
-		next.numbers[known] = n
-	}
+	maps.Copy(next.numbers, old.numbers)
 	next.numbers[name] = number
 	d.entries.Store(next)
 	return number, true

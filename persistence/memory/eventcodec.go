@@ -56,7 +56,7 @@ func (d *dictionary) encodeEvent(data []byte, event *egopb.Event) ([]byte, error
 	data = binary.AppendUvarint(data, kind)
 	data = binary.AppendUvarint(data, typeURL)
 	data = binary.AppendUvarint(data, writer)
-	data = binary.LittleEndian.AppendUint64(data, uint64(event.GetTimeUnixNano())) //nolint:gosec // the same bits
+	data = binary.LittleEndian.AppendUint64(data, uint64(event.GetTimeUnixNano()))
 	if payload != nil {
 		data = binary.AppendUvarint(data, uint64(len(payload.GetValue())))
 		data = append(data, payload.GetValue()...)
@@ -110,7 +110,7 @@ func (d *dictionary) decodeEvent(data []byte) (*egopb.Event, error) {
 		}
 	}
 	event.SequenceNumber = number
-	event.TimeUnixNano = int64(nanos) //nolint:gosec // the same bits
+	event.TimeUnixNano = int64(nanos)
 	event.Deleted = flags&isDeleted != 0
 	if kind != 0 {
 		event.Kind = d.name(kind)
