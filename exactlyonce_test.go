@@ -128,6 +128,7 @@ func TestMetadataReachesHandlersAndHistory(t *testing.T) {
 
 	require.NoError(t, err)
 	require.Equal(t, "c1", seen.CommandID)
+	require.Equal(t, "00-01000000000000000000000000000000-0200000000000000-01", seen.TraceParent)
 	require.Equal(t, map[string]string{"a": "1", "b": "3"}, seen.Values)
 	_, events := history(t, engine, "a", 1, 1)
 	require.Equal(t, "00-01000000000000000000000000000000-0200000000000000-01", events[0].Metadata.TraceParent)

@@ -50,24 +50,26 @@ func WithTags(ctx context.Context, tags ...string) context.Context {
 	return context.WithValue(ctx, metadataKey{}, &metadata)
 }
 
-// CommandMetadata returns the metadata of the command that a handler is called for. The caller may read it, not modify its
-// maps and slices.
+// CommandMetadata returns the metadata of the command that a handler is called for. Its trace context is that of the
+// current span, when there is one. The caller may read it, not modify its maps and slices.
 func CommandMetadata(ctx context.Context) Metadata {
-	if metadata, ok := ctx.Value(metadataKey{}).(*Metadata); ok {
+	if metadata := metadataOf(ctx); metadata != nil {
 		return *metadata
 	}
 	return Metadata{}
 }
 
-// metadataOf returns what the context says of a command, nil when it says nothing. The trace context is that of the
-// current span.
+// metadataOf returns what the context says of a command, nil when it says nothing.
 func metadataOf(ctx context.Context) *Metadata {
 	metadata, _ := ctx.Value(metadataKey{}).(*Metadata)
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() {
 		return metadata
 	}
-	traced := CommandMetadata(ctx)
+	var traced Metadata
+	if metadata != nil {
+		traced = *metadata
+	}
 	traced.TraceParent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
 	traced.TraceState = span.TraceState().String()
 	return &traced
