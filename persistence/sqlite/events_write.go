@@ -16,11 +16,13 @@ const (
 	// would have SQLite copy every page to a statement journal before it changes it.
 	insertEvent = `INSERT OR FAIL INTO ego_events (place, persistence_id, sequence_number, kind, record)
 		VALUES (?, ?, ?, ?, ?)`
-	selectEventExists = `SELECT 1 FROM ego_events WHERE persistence_id = ? AND sequence_number = ?`
-	selectLastNumber  = `SELECT sequence_number FROM ego_events WHERE persistence_id = ?
+	// The fence of a run that does not begin an entity is in its first insert: without the event before it the number is
+	// NULL, which the column refuses. A query of its own would cost as much again as the insert does.
+	insertNextEvent = `INSERT OR FAIL INTO ego_events (place, persistence_id, sequence_number, kind, record)
+		VALUES (?1, ?2, (SELECT sequence_number + 1 FROM ego_events WHERE persistence_id = ?2 AND sequence_number = ?3 - 1), ?4, ?5)`
+	selectLastNumber = `SELECT sequence_number FROM ego_events WHERE persistence_id = ?
 		ORDER BY sequence_number DESC LIMIT 1`
-	selectLastPlace = `SELECT place FROM ego_events WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1`
-	selectRecordAt  = `SELECT record FROM ego_events WHERE place = ?`
+	selectRecordAt = `SELECT record FROM ego_events WHERE place = ?`
 )
 
 // WriteEvents implements [persistence.EventsStore].
@@ -32,7 +34,10 @@ func (s *Store) WriteEvents(ctx context.Context, events []*egopb.Event) error {
 	if len(events) == 0 {
 		return s.check(ctx)
 	}
-	a := &appending{shards: s.shards, events: events, runs: runs, heads: heads{query: selectLastPlace}}
+	a := &appending{shards: s.shards, events: events, runs: runs}
+	if err := a.marshal(); err != nil {
+		return err
+	}
 	return s.write(ctx, write{op: "write events to", run: a.run, stored: a.stored})
 }
 
@@ -44,62 +49,72 @@ type appending struct {
 	shards uint32
 	events []*egopb.Event
 	runs   []persistence.Run
-	heads  heads
-	buffer []byte // of the record at hand
 
-	firstPlace  int64
-	firstRecord []byte // a copy: the caller may be gone when stored asks
+	// The records are made before the transaction begins, so that nobody waits for it. They lie behind each other in one
+	// piece of memory; ends says where each ends.
+	records []byte
+	ends    []int
+
+	firstPlace int64
+}
+
+// marshal makes the records.
+func (a *appending) marshal() error {
+	const usual = 192 // bytes of a record
+	a.records = make([]byte, 0, usual*min(len(a.events), 256))
+	a.ends = make([]int, len(a.events))
+	for i, event := range a.events {
+		var err error
+		if a.records, err = (proto.MarshalOptions{}).MarshalAppend(a.records, event); err != nil {
+			return &persistence.InvalidRecordError{PersistenceID: event.GetPersistenceId(), Reason: err.Error()}
+		}
+		a.ends[i] = len(a.records)
+	}
+	return nil
+}
+
+// record returns the record of the i-th event.
+func (a *appending) record(i int) []byte {
+	begin := 0
+	if i > 0 {
+		begin = a.ends[i-1]
+	}
+	return a.records[begin:a.ends[i]]
 }
 
 func (a *appending) run(ctx context.Context, t *tx) error {
+	next, err := loadHeads(t, a.runs, a.shards)
+	if err != nil {
+		return err
+	}
 	runs := a.runs
 	for i, event := range a.events {
 		if err := checkEvery(ctx, i); err != nil {
 			return err
 		}
-		id, number := event.GetPersistenceId(), event.GetSequenceNumber()
-		if len(runs) > 0 && runs[0].PersistenceID == id && runs[0].First == number {
+		place := next.take(persistence.ShardOf(event.GetPersistenceId(), a.shards))
+		if i == 0 {
+			a.firstPlace = place
+		}
+		insert := insertEvent
+		if len(runs) > 0 && runs[0].First == event.GetSequenceNumber() && runs[0].PersistenceID == event.GetPersistenceId() {
 			runs = runs[1:]
-			if err := checkContinues(t, id, number); err != nil {
-				return err
+			// What overlaps with stored events breaks the unique index, so only a gap needs a fence.
+			if event.GetSequenceNumber() > 1 {
+				insert = insertNextEvent
 			}
 		}
-		if err := a.insert(t, event); err != nil {
+		if err := put(t, insert, place, event, a.record(i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// checkContinues refuses a run that would leave a gap. One that overlaps what is stored breaks the unique index when it is
-// inserted, so a run that begins an entity needs no query at all.
-func checkContinues(t *tx, id string, first uint64) error {
-	if first == 1 {
-		return nil
-	}
-	var one int
-	found, err := t.queryOne(selectEventExists, []any{id, number(first - 1)}, &one)
-	if err != nil || found {
-		return err
-	}
-	return conflict(t, id, first)
-}
-
-func (a *appending) insert(t *tx, event *egopb.Event) error {
+// put inserts an event by one of the two statements.
+func put(t *tx, insert string, place int64, event *egopb.Event, record []byte) error {
 	id := event.GetPersistenceId()
-	record, err := proto.MarshalOptions{}.MarshalAppend(a.buffer[:0], event)
-	if err != nil {
-		return &persistence.InvalidRecordError{PersistenceID: id, Reason: err.Error()}
-	}
-	a.buffer = record
-	place, err := a.heads.next(t, persistence.ShardOf(id, a.shards))
-	if err != nil {
-		return err
-	}
-	if a.firstRecord == nil {
-		a.firstPlace, a.firstRecord = place, bytes.Clone(record)
-	}
-	err = t.exec(insertEvent, place, id, number(event.GetSequenceNumber()), event.GetKind(), record)
+	err := t.exec(insert, place, id, number(event.GetSequenceNumber()), event.GetKind(), record)
 	if primaryCode(err) == codeConstraint {
 		return cmp.Or(conflict(t, id, event.GetSequenceNumber()), err)
 	}
@@ -122,5 +137,5 @@ func conflict(t *tx, id string, expected uint64) error {
 func (a *appending) stored(t *tx) (bool, error) {
 	var record []byte
 	_, err := t.queryOne(selectRecordAt, []any{a.firstPlace}, &record)
-	return bytes.Equal(record, a.firstRecord), err
+	return bytes.Equal(record, a.record(0)), err
 }

@@ -1,7 +1,10 @@
 package sqlite
 
 import (
+	"database/sql"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/actorkeep/ego/persistence"
 )
@@ -37,25 +40,77 @@ func (c *config) checkPage(shard uint32, limit int) error {
 	return nil
 }
 
-// heads are the highest places of shards while a transaction adds to them.
-type heads struct {
-	query string // selects the highest place between two
-	last  map[uint32]int64
+const (
+	maxEventPlace = `(SELECT max(place) FROM ego_events WHERE place BETWEEN ? AND ?)`
+	maxStatePlace = `(SELECT max(place) FROM ego_states WHERE place BETWEEN ? AND ?)`
+
+	fourEventPlaces = maxEventPlace + `, ` + maxEventPlace + `, ` + maxEventPlace + `, ` + maxEventPlace
+
+	selectLastPlace      = `SELECT ` + maxEventPlace
+	selectLastStatePlace = `SELECT ` + maxStatePlace
+
+	// One statement asks for as many shards as most stores have.
+	selectLastPlaces = `SELECT ` + fourEventPlaces + `, ` + fourEventPlaces + `, ` + fourEventPlaces + `, ` + fourEventPlaces
+	placesAtOnce     = 16
+)
+
+// nextPlace returns the free place after the highest of a shard. There is no counter: whoever holds the write lock sees
+// the highest place, and deleting leaves a row there, so what is found is what was given out last.
+func nextPlace(t *tx, query string, shard uint32) (int64, error) {
+	var last sql.NullInt64
+	if _, err := t.queryOne(query, []any{placeOf(shard, 0), placeOf(shard, maxPosition)}, &last); err != nil {
+		return 0, err
+	}
+	return max(last.Int64, placeOf(shard, 0)) + 1, nil
 }
 
-// next returns the next free place of a shard. There is no counter: whoever holds the write lock sees the highest place,
-// and deleting leaves a row there, so what is found is what was given out last.
-func (h *heads) next(t *tx, shard uint32) (int64, error) {
-	last, known := h.last[shard]
-	if !known {
-		last = placeOf(shard, 0)
-		if _, err := t.queryOne(h.query, []any{placeOf(shard, 0), placeOf(shard, maxPosition)}, &last); err != nil {
-			return 0, err
+// heads are the next free places of shards while a transaction adds events to them.
+type heads map[uint32]int64
+
+// loadHeads looks up the shards of a batch.
+func loadHeads(t *tx, runs []persistence.Run, shards uint32) (heads, error) {
+	h := make(heads, min(int(shards), len(runs)))
+	for _, run := range runs {
+		h[persistence.ShardOf(run.PersistenceID, shards)] = 0
+	}
+	wanted := slices.Collect(maps.Keys(h))
+	if len(wanted) == 1 {
+		place, err := nextPlace(t, selectLastPlace, wanted[0])
+		return heads{wanted[0]: place}, err
+	}
+	for some := range slices.Chunk(wanted, placesAtOnce) {
+		if err := h.loadSome(t, some); err != nil {
+			return nil, err
 		}
 	}
-	if h.last == nil {
-		h.last = make(map[uint32]int64, persistence.DefaultShards)
+	return h, nil
+}
+
+// loadSome looks up as many shards as one statement takes.
+func (h heads) loadSome(t *tx, shards []uint32) error {
+	var (
+		last [placesAtOnce]sql.NullInt64
+		args [2 * placesAtOnce]any // NULL where there is no shard left, between which there is no place
+		dest [placesAtOnce]any
+	)
+	for i := range last {
+		dest[i] = &last[i]
 	}
-	h.last[shard] = last + 1
-	return last + 1, nil
+	for i, shard := range shards {
+		args[2*i], args[2*i+1] = placeOf(shard, 0), placeOf(shard, maxPosition)
+	}
+	if _, err := t.queryOne(selectLastPlaces, args[:], dest[:]...); err != nil {
+		return err
+	}
+	for i, shard := range shards {
+		h[shard] = max(last[i].Int64, placeOf(shard, 0)) + 1
+	}
+	return nil
+}
+
+// take returns the next free place of a shard.
+func (h heads) take(shard uint32) int64 {
+	place := h[shard]
+	h[shard]++
+	return place
 }

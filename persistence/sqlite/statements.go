@@ -16,8 +16,8 @@ type statements struct {
 // writeStatements and readStatements are the ones worth preparing: those on the paths of commands and replays.
 var (
 	writeStatements = []string{ //nolint:gochecknoglobals // immutable
-		insertEvent, selectEventExists, selectLastNumber, selectLastPlace,
-		selectState, insertState, updateState, selectLastStatePlace,
+		insertEvent, insertNextEvent, selectLastNumber, selectLastPlace, selectLastPlaces,
+		selectState, selectRevision, insertState, updateState, selectLastStatePlace,
 		upsertSnapshot, selectLease, upsertOffset, selectOffset,
 	}
 	readStatements = []string{ //nolint:gochecknoglobals // immutable

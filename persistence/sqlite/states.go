@@ -11,11 +11,10 @@ import (
 )
 
 const (
-	selectState          = `SELECT place, revision, record FROM ego_states WHERE persistence_id = ?`
-	insertState          = `INSERT OR FAIL INTO ego_states (place, persistence_id, revision, record) VALUES (?, ?, ?, ?)`
-	updateState          = `UPDATE OR FAIL ego_states SET place = ?1, revision = ?3, record = ?4 WHERE persistence_id = ?2`
-	selectLastStatePlace = `SELECT place FROM ego_states WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1`
-	selectRevision       = `SELECT revision FROM ego_states WHERE persistence_id = ?`
+	selectState    = `SELECT place, revision, record FROM ego_states WHERE persistence_id = ?`
+	insertState    = `INSERT OR FAIL INTO ego_states (place, persistence_id, revision, record) VALUES (?, ?, ?, ?)`
+	updateState    = `UPDATE OR FAIL ego_states SET place = ?1, revision = ?3, record = ?4 WHERE persistence_id = ?2`
+	selectRevision = `SELECT revision FROM ego_states WHERE persistence_id = ?`
 
 	selectLatestState = `SELECT place, record FROM ego_states WHERE persistence_id = ?`
 	selectShardStates = `SELECT place, record FROM ego_states WHERE place > ? AND place <= ? ORDER BY place LIMIT ?`
@@ -81,8 +80,7 @@ func (w *stateWrite) put(t *tx, stored uint64) (err error) {
 	if w.revision != stored+1 {
 		return &persistence.ConflictError{PersistenceID: w.id, Expected: w.revision, Actual: stored}
 	}
-	h := heads{query: selectLastStatePlace}
-	if w.place, err = h.next(t, w.shard); err != nil {
+	if w.place, err = nextPlace(t, selectLastStatePlace, w.shard); err != nil {
 		return err
 	}
 	query := updateState
