@@ -89,6 +89,10 @@ bench: postgres ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCH
 benchstat: $(BENCHSTAT) ## Compare the benchmarks saved in OLD and NEW
 	@benchstat "$(OLD)" "$(NEW)"
 
+.PHONY: ratios
+ratios: ## Measure ego beside the bare parts it is made of, and print the ratios as a table
+	@cd benchmark && go run ./cmd/ratios
+
 .PHONY: vulncheck
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities; asks vuln.go.dev
 	@$(call in-modules,$(CODE_MODULES),govulncheck ./...)

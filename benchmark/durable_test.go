@@ -3,54 +3,39 @@ package benchmark
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/actorkeep/ego/egopb"
-	"github.com/actorkeep/ego/internal/testpb"
-	"github.com/actorkeep/ego/persistence/sqlite"
+	"github.com/actorkeep/ego/benchmark/internal/workload"
 )
 
-func openSQLite(b *testing.B) *sqlite.Store {
-	b.Helper()
-	store, err := sqlite.Open(filepath.Join(b.TempDir(), "benchmark.db"))
-	require.NoError(b, err)
-	require.NoError(b, store.Connect(context.Background()))
-	b.Cleanup(func() { require.NoError(b, store.Disconnect(context.Background())) })
-	return store
-}
-
-// BenchmarkDurable compares appends to the SQLite store in batches of the size that the senders allow (bare) with durable
-// commands (ego), over 1,000 entities. Both figures are per event.
+// BenchmarkDurable compares batches of the size that the senders allow, written by the SQLite driver alone (bare), with
+// durable commands (ego), over 1,000 entities. Both figures are per event. cmd/ratios uses the sizes of the batches that
+// the engine wrote instead.
 func BenchmarkDurable(b *testing.B) {
 	for _, senders := range []int{1, 64, 256} {
-		b.Run(fmt.Sprintf("path=bare/senders=%d", senders), func(b *testing.B) { benchmarkAppends(b, senders) })
+		b.Run(fmt.Sprintf("path=bare/senders=%d", senders), func(b *testing.B) {
+			batches, err := workload.OpenBatches(b.TempDir(), 1000, senders)
+			require.NoError(b, err)
+			run(b, batches, 1)
+		})
 		b.Run(fmt.Sprintf("path=ego/senders=%d", senders), func(b *testing.B) {
-			benchmarkCommands(b, openSQLite(b), 1000, senders)
+			store, err := workload.OpenSQLite(b.TempDir())
+			require.NoError(b, err)
+			commands, err := workload.StartCommands(store, 1000, func() error { return store.Disconnect(context.Background()) })
+			require.NoError(b, err)
+			run(b, commands, senders)
 		})
 	}
 }
 
-func benchmarkAppends(b *testing.B, size int) {
-	store := openSQLite(b)
-	payload, err := anypb.New(&testpb.Deposited{Amount: 1})
+// BenchmarkReplay compares a query that scans and unmarshals (bare) with the replay of the store (ego). Both figures are
+// per event.
+func BenchmarkReplay(b *testing.B) {
+	journal, err := workload.OpenJournal(b.TempDir(), 10, 1000)
 	require.NoError(b, err)
-	accounts := ids(1000)
-	next := make([]uint64, len(accounts))
-	batch := make([]*egopb.Event, 0, size)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		account := i % len(accounts)
-		next[account]++
-		batch = append(batch, &egopb.Event{PersistenceId: accounts[account], SequenceNumber: next[account], Kind: "account", Payload: payload})
-		if len(batch) == size {
-			if err := store.WriteEvents(context.Background(), batch); err != nil {
-				b.Fatal(err)
-			}
-			batch = batch[:0]
-		}
-	}
+	b.Run("path=bare", func(b *testing.B) { run(b, workload.BareScan{Journal: journal}, 1) })
+	b.Run("path=ego", func(b *testing.B) { run(b, workload.Replay{Journal: journal}, 1) })
+	require.NoError(b, journal.Close())
 }

@@ -24,8 +24,13 @@ type point struct {
 	lost                    int
 }
 
+// pointOf returns the point of a sample. The latency of an operation of many units is none of a unit.
 func pointOf(s workload.Sample) point {
-	return point{value: s.PerUnit(), allocations: s.Allocations(), p99: float64(s.P99.Nanoseconds()), lost: s.Lost}
+	p := point{value: s.PerUnit(), allocations: s.Allocations(), lost: s.Lost}
+	if s.Operations == s.Units {
+		p.p99 = float64(s.P99.Nanoseconds())
+	}
+	return p
 }
 
 // measure takes the samples of all rows.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -123,7 +122,7 @@ func (p *plan) durable(r row, senders int) (*comparison, error) {
 
 // replay compares one query that scans and unmarshals with the replay of the store.
 func (p *plan) replay(r row) (*comparison, error) {
-	journal, err := workload.OpenJournal(filepath.Join(p.dir), 10, 10_000)
+	journal, err := workload.OpenJournal(p.dir, 10, 10_000)
 	if err != nil {
 		return nil, err
 	}

@@ -21,11 +21,11 @@ type Side interface {
 
 // A Sample is what one run of a side showed.
 type Sample struct {
-	Units   int
-	Elapsed time.Duration
-	Mallocs uint64
-	P99     time.Duration // of one operation, from every 16th
-	Lost    int           // operations that failed or were never answered
+	Operations, Units int
+	Elapsed           time.Duration
+	Mallocs           uint64
+	P99               time.Duration // of one operation, from every 16th
+	Lost              int           // operations that failed or whose answer did not come in time
 }
 
 // PerUnit returns the nanoseconds of one unit.
@@ -49,8 +49,8 @@ func Measure(side Side, senders, units int) (Sample, error) {
 // that operations returned.
 func Drive(side Side, senders, units int) (Sample, error) {
 	var (
-		done   atomic.Int64
-		lost   atomic.Int64
+		done, operations, lost atomic.Int64
+
 		failed = make(chan error, 1)
 		group  sync.WaitGroup
 		times  = make([][]time.Duration, senders)
@@ -59,7 +59,9 @@ func Drive(side Side, senders, units int) (Sample, error) {
 	for i := range senders {
 		op := side.Sender(i)
 		group.Go(func() {
-			for n := 0; done.Load() < int64(units); n++ {
+			n := 0
+			defer func() { operations.Add(int64(n)) }()
+			for ; done.Load() < int64(units); n++ {
 				var started time.Time
 				if n%16 == 0 {
 					started = time.Now()
@@ -81,7 +83,10 @@ func Drive(side Side, senders, units int) (Sample, error) {
 		})
 	}
 	group.Wait()
-	s := Sample{Units: int(done.Load()), Elapsed: time.Since(begin), P99: percentile(slices.Concat(times...), 0.99), Lost: int(lost.Load())}
+	s := Sample{
+		Operations: int(operations.Load()), Units: int(done.Load()), Elapsed: time.Since(begin),
+		P99: percentile(slices.Concat(times...), 0.99), Lost: int(lost.Load()),
+	}
 	select {
 	case err := <-failed:
 		return s, fmt.Errorf("%d operations failed, one with: %w", s.Lost, err)

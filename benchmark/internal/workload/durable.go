@@ -112,7 +112,7 @@ func (b *Batches) write(ctx context.Context, size int) (err error) {
 			err = errors.Join(err, tx.Rollback())
 		}
 	}()
-	stmt := tx.StmtContext(ctx, b.insert)
+	stmt := tx.StmtContext(ctx, b.insert) //nolint:sqlclosecheck // closed with the transaction
 	for range size {
 		id, number := b.ids[b.n*apart%len(b.ids)], b.n/len(b.ids)+1
 		record, err := proto.Marshal(&egopb.Event{

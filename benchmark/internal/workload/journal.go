@@ -68,7 +68,7 @@ func (b BareScan) Sender(i int) func() (int, error) {
 }
 
 func (b BareScan) scan(id string) (n int, err error) {
-	rows, err := b.Journal.Store.DB().QueryContext(context.Background(), //nolint:sqlclosecheck // closed below
+	rows, err := b.Journal.Store.DB().QueryContext(context.Background(),
 		"SELECT place, sequence_number, record FROM ego_events WHERE persistence_id = ? ORDER BY sequence_number", id)
 	if err != nil {
 		return 0, err

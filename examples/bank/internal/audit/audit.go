@@ -20,7 +20,7 @@ import (
 type Report struct {
 	Events   int
 	Accounts int
-	Acks     int
+	Acks     int // acknowledged commands, each counted once
 	InFlight int // transfers that were debited and not credited
 }
 
@@ -42,10 +42,13 @@ func File(path string, acks []teller.Ack) (report Report, err error) {
 		return report, err
 	}
 	b.checkMoney()
+	type command struct{ entity, id string }
+	distinct := map[command]bool{} // after a crash some are sent and acknowledged again
 	for _, ack := range acks {
 		b.checkAck(ack)
+		distinct[command{ack.Entity, ack.Command}] = true
 	}
-	report = Report{Events: b.events, Accounts: len(b.last), Acks: len(acks), InFlight: len(b.open)}
+	report = Report{Events: b.events, Accounts: len(b.last), Acks: len(distinct), InFlight: len(b.open)}
 	return report, errors.Join(b.problems...)
 }
 
