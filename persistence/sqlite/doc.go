@@ -3,7 +3,11 @@
 //
 //	store, err := sqlite.Open("bank.db")
 //	…
-//	err = store.Connect(ctx) // the engine's Start does this as well
+//	err = store.Connect(ctx)
+//
+// Without Connect, the first call of any method connects, and fails with the error of Connect when that fails; so does each
+// call after it until one succeeds. The engine's Start asks the store whether it answers, which is such a call. After
+// Disconnect only Connect opens the file again.
 //
 // Any number of goroutines, stores and processes of one machine may work on one file. It must be on a local file system:
 // the locks and the shared memory of a write-ahead log do not work over a network.
@@ -20,7 +24,8 @@
 //
 // Events are clustered by place, an integer made of shard and position: a batch then touches the last page of each shard
 // and the pages of one index, and consumers read what lies side by side. The index on (persistence id, number) serves
-// recovery, and its uniqueness is the fence between writers. Ids compare by their bytes. There are no counters: whoever
+// recovery, and its uniqueness is the fence between writers; against gaps, the first insert of each entity in a batch takes
+// its number from the event before it and fails when there is none. Ids compare by their bytes. There are no counters: whoever
 // holds the write lock finds the last position of a shard as the highest place in its range, and the tombstones that stay
 // of deleted events keep it right. An event's row holds the protobuf record besides what queries need: a column for each
 // field was as fast to write, but a fifth slower to replay.

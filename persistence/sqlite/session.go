@@ -105,6 +105,9 @@ func (c *config) checkTarget() error {
 		return &Error{Op: "connect to", Path: c.path, Reason: ErrForeignFile, Err: errors.New("it is a directory")}
 	case !info.Mode().IsRegular():
 		return &Error{Op: "connect to", Path: c.path, Reason: ErrForeignFile, Err: errors.New("it is not a regular file")}
+	case info.Size() == 1:
+		return &Error{Op: "connect to", Path: c.path, Reason: ErrForeignFile,
+			Err: errors.New("it has a single byte, and SQLite would take it for an empty file")}
 	default:
 		return nil
 	}
