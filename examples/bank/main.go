@@ -86,22 +86,28 @@ func work(ctx context.Context, bank *teller.Bank, load *teller.Load) (*teller.Re
 	return result, err
 }
 
-// showProgress draws a bar on a terminal, and elsewhere says nothing.
+// showProgress draws a bar on a terminal, and elsewhere writes a line for each tenth.
 func showProgress(load *teller.Load, ended <-chan struct{}) {
+	const width = 40
 	info, err := os.Stdout.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return
-	}
+	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for {
-		const width = 40
+	for told := 0; ; {
 		done := int(load.Done())
 		filled := width * done / max(load.Transfers, 1)
-		fmt.Printf("\r[%s%s] %d/%d transfers", strings.Repeat("#", filled), strings.Repeat(".", width-filled), done, load.Transfers)
+		switch tenths := 10 * filled / width; {
+		case terminal:
+			fmt.Printf("\r[%s%s] %d/%d transfers", strings.Repeat("#", filled), strings.Repeat(".", width-filled), done, load.Transfers)
+		case tenths > told:
+			told = tenths
+			fmt.Printf("%d/%d transfers\n", done, load.Transfers)
+		}
 		select {
 		case <-ended:
-			fmt.Println()
+			if terminal {
+				fmt.Println()
+			}
 			return
 		case <-ticker.C:
 		}
