@@ -1,5 +1,5 @@
 // Ratios measures ego beside the bare parts that it is made of, and prints a table in Markdown: both sides take turns in
-// one process, each row gives the medians. Read the ratios and not the times.
+// one process, each row gives the medians, and the median of the ratios of all rounds. Read the ratios and not the times.
 //
 //	go run ./cmd/ratios
 package main

@@ -62,9 +62,6 @@ func (p *plan) measure() ([]row, error) {
 func (p *plan) fill(c *comparison) error {
 	var bare, ego []point
 	sample := func(points *[]point, take func() (point, error)) error {
-		if take == nil {
-			return nil
-		}
 		s, err := take()
 		*points = append(*points, s)
 		return err
@@ -82,7 +79,7 @@ func (p *plan) fill(c *comparison) error {
 		}
 		_, _ = fmt.Fprintf(p.progress, "%s: round %d of %d\n", c.path, round+1, p.rounds)
 	}
-	c.bare, c.ego = cellOf(bare), cellOf(ego)
+	c.bare, c.ego, c.factor = cellOf(bare), cellOf(ego), medianFactor(bare, ego)
 	return nil
 }
 
@@ -109,6 +106,16 @@ func cellOf(points []point) cell {
 		c.lost += p.lost
 	}
 	return c
+}
+
+// medianFactor returns the median of how often the value of ego has that of bare in it, round by round.
+func medianFactor(bare, ego []point) float64 {
+	factors := make([]float64, len(ego))
+	for i := range ego {
+		factors[i] = ego[i].value / bare[i].value
+	}
+	slices.Sort(factors)
+	return median(factors)
 }
 
 func median(sorted []float64) float64 {

@@ -22,10 +22,11 @@ type spread struct{ least, most float64 }
 type row struct {
 	path      string
 	bare, ego cell
+	factor    float64 // the median of ego / bare of each round: what slows the machine down slows both sides of a round
 	format    func(value float64) string
 	asRate    bool // the ratio is that of the rates, not of the times
 	target    string
-	met       func(bare, ego cell) bool // nil when there is no target
+	met       func(factor float64, ego cell) bool // nil when there is no target
 }
 
 func printTable(out io.Writer, rows []row) error {
@@ -41,9 +42,6 @@ func printTable(out io.Writer, rows []row) error {
 }
 
 func (r row) side(c cell) string {
-	if c.value == 0 {
-		return "–"
-	}
 	text := r.format(c.value)
 	if c.least != c.most {
 		text += fmt.Sprintf(" (%s to %s)", r.format(c.least), r.format(c.most))
@@ -52,21 +50,17 @@ func (r row) side(c cell) string {
 }
 
 func (r row) ratio() string {
-	switch {
-	case r.bare.value == 0:
-		return "–"
-	case r.asRate:
-		return fmt.Sprintf("%.0f %% of the rate", 100*r.bare.value/r.ego.value)
-	default:
-		return fmt.Sprintf("%.2f ×", r.ego.value/r.bare.value)
+	if r.asRate {
+		return fmt.Sprintf("%.0f %% of the rate", 100/r.factor)
 	}
+	return fmt.Sprintf("%.2f ×", r.factor)
 }
 
 func (r row) verdict() string {
 	switch {
 	case r.met == nil:
 		return "–"
-	case r.met(r.bare, r.ego):
+	case r.ego.lost == 0 && r.met(r.factor, r.ego):
 		return "yes"
 	default:
 		return "**no**"
