@@ -45,17 +45,17 @@ func TestUnwritableFile(t *testing.T) {
 	t.Parallel()
 	const nobody = 65534
 	dir := t.TempDir()
-	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755)) //nolint:gosec // the other user walks through it
+	require.NoError(t, os.Chmod(filepath.Dir(dir), 0o755))
 	readOnly, private := filepath.Join(dir, "readonly.db"), filepath.Join(dir, "private.db")
 	for _, path := range []string{readOnly, private} {
 		store := connect(t, path)
 		require.NoError(t, store.WriteEvents(t.Context(), []*egopb.Event{event(t, "a", 1)}))
 		require.NoError(t, store.Disconnect(t.Context()))
 	}
-	require.NoError(t, os.Chmod(readOnly, 0o444)) //nolint:gosec // the other user reads it
+	require.NoError(t, os.Chmod(readOnly, 0o444))
 	require.NoError(t, os.Chmod(private, 0o000))
-	require.NoError(t, os.Chmod(dir, 0o555))                                      //nolint:gosec // nobody writes to it
-	t.Cleanup(func() { require.NoError(t, os.Chmod(dir, 0o700)) })                //nolint:gosec // so that it can be removed
+	require.NoError(t, os.Chmod(dir, 0o555))
+	t.Cleanup(func() { require.NoError(t, os.Chmod(dir, 0o700)) })
 	for _, path := range []string{readOnly, private, filepath.Join(dir, "new")} { // each for a reason of its own
 		child := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestUnwritableProcess$", "-test.timeout=60s")
 		child.Env, child.Dir = append(os.Environ(), unwritableEnv+"="+path), dir
