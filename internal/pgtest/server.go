@@ -5,13 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -60,56 +58,23 @@ func (s *Server) URL() string {
 // Dir returns the directory of the server, which also holds its socket.
 func (s *Server) Dir() string { return s.dir }
 
-// binDir returns the directory of the newest server binaries.
-func binDir() (string, error) {
-	if path, err := exec.LookPath("postgres"); err == nil {
-		return filepath.Dir(path), nil
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
-	if err != nil || len(found) == 0 {
-		return "", errors.New("pgtest: no PostgreSQL server binaries on this machine")
-	}
-	version := func(path string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) //nolint:errcheck // zero sorts first
-		return n
-	}
-	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
-}
-
-// create makes the cluster. Its collation is not that of bytes, so that a store that forgets to say which it wants fails.
+// create makes the files of the server.
 func (s *Server) create(config Config) error {
-	bin, err := binDir()
-	if err != nil {
-		return err
-	}
 	owner, err := serverUser()
 	if err != nil {
 		return err
 	}
-	if owner != nil {
-		if err := os.Chown(s.dir, int(owner.Uid), int(owner.Gid)); err != nil {
-			return err
-		}
+	if err := binary.template.copyTo(s.data()); err != nil {
+		return err
 	}
-	args := []string{"-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions"}
-	if major(bin) >= 15 {
-		args = append(args, "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
-	} else {
-		args = append(args, "--locale=C.UTF-8")
-	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), args...) //nolint:gosec,noctx // ends by itself
-	initdb.SysProcAttr = &syscall.SysProcAttr{Credential: owner}
-	initdb.Dir = s.dir
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("pgtest: initdb: %w\n%s", err, out)
+	if err := chown(s.dir, owner); err != nil {
+		return err
 	}
 	settings := map[string]string{
 		"listen_addresses": "''", "unix_socket_directories": "'" + s.dir + "'", "max_connections": "200",
 		"shared_buffers": "128MB", "max_wal_size": "4GB", "autovacuum_naptime": "10s",
 	}
-	for name, value := range config.Settings {
-		settings[name] = value
-	}
+	maps.Copy(settings, config.Settings)
 	return s.Configure(settings)
 }
 
@@ -128,17 +93,6 @@ func (s *Server) Configure(settings map[string]string) error {
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
-
-// major returns the major version that a directory of binaries says it has.
-func major(bin string) int {
-	out, err := exec.Command(filepath.Join(bin, "postgres"), "--version").Output() //nolint:gosec,noctx // ends by itself
-	if err != nil {
-		return 0
-	}
-	fields := strings.FieldsFunc(string(out), func(r rune) bool { return r < '0' || r > '9' })
-	n, _ := strconv.Atoi(fields[0]) //nolint:errcheck // zero is as old as can be
-	return n
-}
 
 // Launch starts the server and waits until it answers.
 func (s *Server) Launch() error {

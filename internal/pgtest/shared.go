@@ -24,7 +24,9 @@ type shared struct {
 	server *Server // nil when another server is used
 	url    string
 	err    error
-	names  atomic.Int64
+
+	template template
+	names    atomic.Int64
 }
 
 var binary shared //nolint:gochecknoglobals // one server for each test binary
@@ -60,6 +62,7 @@ func (t *Tests) Run() int {
 		if binary.server != nil {
 			binary.server.remove()
 		}
+		binary.template.remove()
 	}()
 	return t.m.Run()
 }

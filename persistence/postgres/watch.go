@@ -10,7 +10,7 @@ import (
 
 // grace is how long a call whose context ends waits for the server to say what became of it. A cancelled statement
 // answers within a millisecond or two, and an outcome that is known spares the entity a recovery.
-const grace = 250 * time.Millisecond
+const grace = 500 * time.Millisecond
 
 // A watch carries the end of a context to the server. The driver would cut the connection when a context ends, which
 // costs a new one and leaves the outcome of a write open. Instead the server is asked to cancel the statement, and its
@@ -20,12 +20,12 @@ type watch struct {
 	work    context.Context //nolint:containedctx // of one call, which the watch does not outlive
 	abandon context.CancelFunc
 	stop    func() bool
-	asked   chan struct{} // closed once the request to cancel was delivered, or was not
+	asked   chan error    // what became of the request to cancel
 	over    chan struct{} // closed when the watch has ended after the context
 }
 
 func startWatch(ctx context.Context, conn *pgconn.PgConn) *watch {
-	w := &watch{asked: make(chan struct{}), over: make(chan struct{})}
+	w := &watch{asked: make(chan error, 1), over: make(chan struct{})}
 	w.work, w.abandon = context.WithCancel(context.WithoutCancel(ctx))
 	w.stop = context.AfterFunc(ctx, func() { w.cancel(conn) })
 	return w
@@ -37,7 +37,7 @@ func (w *watch) cancel(conn *pgconn.PgConn) {
 	limit, end := context.WithTimeout(w.work, grace)
 	defer end()
 	err := conn.CancelRequest(limit)
-	close(w.asked)
+	w.asked <- err
 	if err == nil {
 		<-limit.Done()
 	}
@@ -50,11 +50,12 @@ func (w *watch) end(conn *pgx.Conn) {
 		return
 	}
 	// The request must not reach a statement of the next call. It has been delivered when the server closed the connection
-	// that it came by, and an empty query takes it if the statement was already over.
-	<-w.asked
+	// that it came by, and an empty query takes it if the statement was already over. One of which nothing was heard may
+	// still be under way.
+	err := <-w.asked
 	limit, end := context.WithTimeout(context.WithoutCancel(w.work), grace)
 	defer end()
-	if !absorb(limit, conn) {
+	if err != nil || !absorb(limit, conn) {
 		_ = conn.Close(limit)
 	}
 	w.abandon()
