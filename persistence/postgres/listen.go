@@ -42,14 +42,14 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 		case <-listening.Done():
 		}
 	}()
-	err = c.listen(listening, wake)
+	err = s.listen(listening, wake)
 	if cause := context.Cause(listening); cause != nil {
 		return cause
 	}
 	return s.fail("listen to", err)
 }
 
-func (s *session) listen(ctx context.Context, wake func()) error {
+func (s *Store) listen(ctx context.Context, wake func()) error {
 	conn, err := s.dial(ctx)
 	if err != nil {
 		return err
@@ -75,7 +75,7 @@ func (s *session) listen(ctx context.Context, wake func()) error {
 }
 
 // dial opens a connection as the pool would.
-func (s *session) dial(ctx context.Context) (*pgx.Conn, error) {
+func (s *Store) dial(ctx context.Context) (*pgx.Conn, error) {
 	config := s.pool.Config()
 	if config.BeforeConnect != nil {
 		if err := config.BeforeConnect(ctx, config.ConnConfig); err != nil {
@@ -90,13 +90,17 @@ func (s *session) dial(ctx context.Context) (*pgx.Conn, error) {
 }
 
 // probe sends a notification through the pool and waits for it.
-func (s *session) probe(ctx context.Context, conn *pgx.Conn) error {
+func (s *Store) probe(ctx context.Context, conn *pgx.Conn) error {
 	limit, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	if _, err := s.pool.Exec(limit, notifyStatement, s.channel()); err != nil {
+	err := s.call(limit, "notify", true, func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, notifyStatement, s.channel())
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	_, err := conn.WaitForNotification(limit)
+	_, err = conn.WaitForNotification(limit)
 	if err != nil && limit.Err() != nil && ctx.Err() == nil {
 		return &Error{Op: "listen to", Schema: s.schema, Reason: ErrNoNotifications}
 	}

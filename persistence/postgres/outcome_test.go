@@ -33,7 +33,7 @@ func TestCanceledWrites(t *testing.T) { // G9
 	)
 	for worker := range 8 {
 		group.Go(func() {
-			for i := range 100 {
+			for i := range 40 {
 				id := fmt.Sprintf("c-%d-%d", worker, i)
 				batch := make([]*egopb.Event, 1+rand.IntN(100))
 				for n := range batch {
@@ -67,7 +67,7 @@ func TestCanceledWrites(t *testing.T) { // G9
 	}
 	require.NotEmpty(t, acknowledged)
 	require.NotEmpty(t, refused)
-	require.Less(t, len(undecided), 80, "the server is there to say what happened")
+	require.Less(t, len(undecided), 40, "the server is there to say what happened")
 	t.Logf("%d acknowledged, %d not written, %d undecided, %d connections", len(acknowledged), len(refused), len(undecided), pool.Stat().NewConnsCount())
 }
 
@@ -81,6 +81,8 @@ func TestCanceledWhileItWaits(t *testing.T) { // G9, G12
 	first := make(chan error, 1)
 	go func() { first <- store.WriteEvents(context.Background(), []*egopb.Event{event(t, "a", 1)}) }()
 	<-held
+	_, err := store.GetLatestEvent(t.Context(), "a") // makes the connection that the writes below use
+	require.NoError(t, err)
 	before := pool.Stat().NewConnsCount()
 	for range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -91,8 +93,7 @@ func TestCanceledWhileItWaits(t *testing.T) { // G9, G12
 		require.True(t, persistence.NotWritten(err), "the server has said that it did nothing: %v", err)
 		require.Less(t, time.Since(start), 5*time.Second)
 	}
-	require.LessOrEqual(t, pool.Stat().NewConnsCount(), before+1)
-	require.Zero(t, pool.Stat().CanceledAcquireCount())
+	require.Equal(t, before, pool.Stat().NewConnsCount(), "the connection was thrown away")
 	resume()
 	require.NoError(t, <-first)
 	require.Equal(t, map[string]uint64{"a": 1}, requireGapless(t, store))

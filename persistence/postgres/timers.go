@@ -27,13 +27,13 @@ const (
 	deleteNamedTimers = `DELETE FROM ego.timers WHERE owner = $1 AND name = ANY ($2::text[])`
 	completeTimer     = `DELETE FROM ego.timers WHERE owner = $1 AND name = $2 AND version = $3`
 
-	// Timers that another claimer has at hand are passed over, so claimers do not wait for each other.
-	claimTimers = `WITH due AS (
-			SELECT owner, name FROM ego.timers WHERE due <= $1 AND claimed_until <= clock_timestamp()
-			ORDER BY due, owner, name LIMIT $2 FOR UPDATE SKIP LOCKED)
-		UPDATE ego.timers t SET attempts = t.attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 microsecond'
-		FROM due WHERE t.owner = due.owner AND t.name = due.name
-		RETURNING t.version, t.attempts, t.record`
+	// Timers that another claimer has at hand are passed over, so claimers do not wait for each other. The rows are locked,
+	// so they stay where they are. One that was changed since the statement began is left for the next call.
+	claimTimers = `UPDATE ego.timers SET attempts = attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 microsecond'
+		WHERE ctid = ANY (ARRAY (
+			SELECT ctid FROM ego.timers WHERE due <= $1 AND claimed_until <= clock_timestamp()
+			ORDER BY due, owner, name LIMIT $2 FOR UPDATE SKIP LOCKED))
+		RETURNING version, attempts, record`
 	selectDueTimer = `SELECT 1 FROM ego.timers WHERE due <= $1 AND claimed_until <= clock_timestamp() ORDER BY due LIMIT 1`
 
 	selectOwnerTimers = `SELECT version, attempts, record FROM ego.timers WHERE owner = $1`
