@@ -12,7 +12,7 @@ const (
 
 	// notifyGap is the shortest time between two notifications of a store, which bounds what a busy one costs. The first
 	// after a pause is sent at once.
-	notifyGap = 2 * time.Millisecond
+	notifyGap = 5 * time.Millisecond
 
 	notifyTimeout = 5 * time.Second
 )
