@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -36,7 +37,7 @@ func (w *watch) cancel(conn *pgconn.PgConn) {
 	defer w.abandon()
 	limit, end := context.WithTimeout(w.work, grace)
 	defer end()
-	err := conn.CancelRequest(limit)
+	err := cmp.Or(conn.CancelRequest(limit), limit.Err()) // the driver does not say that it heard nothing back
 	w.asked <- err
 	if err == nil {
 		<-limit.Done()
