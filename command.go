@@ -60,6 +60,9 @@ func (e *Engine) request(ctx context.Context, id string, command Command, timeou
 	if err := checkEntityID(id); err != nil {
 		return nil, 0, failure(id, command, err)
 	}
+	if n.record != nil {
+		return n.recordedRequest(ctx, id, command, timeout)
+	}
 	state, revision, err := n.request(ctx, id, command, timeout)
 	if err != nil {
 		return nil, 0, failure(id, command, err)

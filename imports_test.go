@@ -37,6 +37,7 @@ var leaves = []string{
 var pinned = map[string][]string{
 	egoModule: {
 		goaktModule,
+		"go.opentelemetry.io/otel/metric",
 		"go.opentelemetry.io/otel/trace",
 		protobufModule,
 	},

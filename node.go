@@ -18,6 +18,7 @@ import (
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/journal"
 	"github.com/actorkeep/ego/internal/snapshot"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -32,6 +33,8 @@ type node struct {
 	writer  *snapshot.Writer // nil: no snapshots
 	host    *egoactor.Host
 	shared  *entity.Shared
+	record  *telemetry.Recorder // nil: nothing
+	observe func() error        // ends the gauges
 	kinds   *kinds
 	spawned spawned
 
@@ -39,6 +42,10 @@ type node struct {
 }
 
 func newNode(ctx context.Context, e *Engine) (*node, error) {
+	record, err := e.config.recorder()
+	if err != nil {
+		return nil, err
+	}
 	system, err := startSystem(e.name)
 	if err != nil {
 		return nil, err
@@ -50,6 +57,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		states: stores.states,
 		codec:  new(envelope.Codec),
 		system: system,
+		record: record,
 		kinds:  newKinds(e.config.kinds),
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
@@ -60,12 +68,13 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Codec:           n.codec,
 		WriterID:        writerID(e.name, epoch),
 		Logger:          e.config.logger,
+		Telemetry:       record,
 		Now:             time.Now,
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
 	}
 	if stores.events != nil {
-		n.journal = journal.New(journal.Config{Store: stores.events, WriteTimeout: e.config.writeTimeout})
+		n.journal = journal.New(n.journalConfig(stores.events))
 		n.shared.Journal = n.journal
 	}
 	if stores.events != nil && stores.snapshots != nil {
@@ -74,6 +83,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 			Events:    stores.events,
 			Timeout:   e.config.writeTimeout,
 			Logger:    e.config.logger,
+			Telemetry: record,
 		})
 		n.shared.Snapshots = n.writer
 	}
@@ -83,8 +93,11 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Logger:     e.config.logger,
 		MaxQueue:   e.config.mailboxSize,
 		Build:      n.activation,
-		Passivated: n.spawned.passivated,
+		Passivated: n.passivated,
 	})
+	if n.observe, err = record.Observe(n.gauges()); err != nil {
+		return nil, errors.Join(err, n.stop(ctx))
+	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
 }
@@ -118,7 +131,11 @@ func writerID(name, epoch string) string {
 // stop ends everything in the order of the way of a command: no new ones, those under way, their writes, what is written
 // beside them, their actors.
 func (n *node) stop(ctx context.Context) error {
-	problems := []error{n.host.Stop(ctx)}
+	var problems []error
+	if n.observe != nil {
+		problems = append(problems, n.observe())
+	}
+	problems = append(problems, n.host.Stop(ctx))
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -34,6 +37,7 @@ type config struct {
 	snapshots       persistence.SnapshotStore
 	states          persistence.StateStore
 	logger          *slog.Logger
+	telemetry       *Telemetry
 	writeTimeout    time.Duration
 	recoveryTimeout time.Duration
 	mailboxSize     int
@@ -114,6 +118,18 @@ func WithLogger(logger *slog.Logger) Option {
 			c.logger = logger
 		}
 	})
+}
+
+// Telemetry is where an engine reports traces and metrics to. A nil provider is one that it does not use; the globals of
+// OpenTelemetry are never used. docs/metrics.md lists what is measured.
+type Telemetry struct {
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+}
+
+// WithTelemetry makes the engine report traces and metrics. The default, and nil, report nothing and cost nothing.
+func WithTelemetry(telemetry *Telemetry) Option {
+	return engineOption(func(c *config) { c.telemetry = telemetry })
 }
 
 // WithWriteTimeout bounds one write to the store. A write that takes longer has an unknown outcome: its commands fail with

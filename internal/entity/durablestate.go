@@ -26,6 +26,7 @@ func NewDurableState(id, kind string, behavior DurableState, settings *Settings,
 	unbatched.BatchThreshold, unbatched.BatchFlushWindow = 0, 0
 	return &Entity{
 		id:       id,
+		kind:     kind,
 		model:    &durableState{id: id, kind: kind, behavior: behavior, settings: &unbatched, shared: shared},
 		settings: &unbatched,
 		shared:   shared,
@@ -94,7 +95,12 @@ func (m *durableState) store(ctx context.Context, commands *window) (err error) 
 func (m *durableState) discard() { m.record = nil }
 
 // load reads the latest state.
-func (m *durableState) load(ctx context.Context, commands *window) (memory, error) {
+func (m *durableState) load(ctx context.Context, commands *window) (latest memory, replayed uint64, err error) {
+	latest, err = m.read(ctx, commands)
+	return latest, 0, err
+}
+
+func (m *durableState) read(ctx context.Context, commands *window) (memory, error) {
 	commands.forget()
 	initial, err := m.initialState()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/snapshot"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -31,6 +32,7 @@ type Shared struct {
 	Codec         *envelope.Codec
 	WriterID      string // names this run of the engine in what it writes
 	Logger        *slog.Logger
+	Telemetry     *telemetry.Recorder // nil: nothing is recorded
 	Now           func() time.Time
 
 	WriteTimeout    time.Duration // bounds one write of a state
@@ -66,8 +68,8 @@ type memory struct {
 
 // A model is how an entity keeps its state: as events or as the latest state.
 type model interface {
-	// load reads the memory back and remembers the commands that it finds.
-	load(ctx context.Context, commands *window) (memory, error)
+	// load reads the memory back and remembers the commands that it finds. It returns how many events it replayed.
+	load(ctx context.Context, commands *window) (m memory, replayed uint64, err error)
 	// decide runs a command against m and returns what comes after it. What is to be stored is added to what is pending.
 	decide(r *Request, m memory) (memory, error)
 	// pending counts what waits to be stored.
@@ -82,7 +84,7 @@ type model interface {
 
 // An Entity handles the commands of one entity, one at a time. It is not safe for concurrent use.
 type Entity struct {
-	id       string
+	id, kind string
 	model    model
 	settings *Settings
 	shared   *Shared
@@ -144,7 +146,9 @@ func (e *Entity) ensureLive(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.shared.RecoveryTimeout)
 	defer cancel()
-	m, err := e.model.load(ctx, &e.commands)
+	started := time.Now()
+	m, replayed, err := e.model.load(ctx, &e.commands)
+	e.shared.Telemetry.Recovered(e.kind, replayed, time.Since(started), err)
 	if err != nil {
 		e.recovery.failed()
 		e.commands.forget()

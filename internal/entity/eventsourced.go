@@ -24,6 +24,7 @@ type EventSourced interface {
 func NewEventSourced(id, kind string, behavior EventSourced, settings *Settings, shared *Shared) *Entity {
 	return &Entity{
 		id:       id,
+		kind:     kind,
 		model:    &eventSourced{id: id, kind: kind, behavior: behavior, settings: settings, shared: shared},
 		settings: settings,
 		shared:   shared,

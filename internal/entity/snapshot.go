@@ -21,8 +21,12 @@ type Snapshots interface {
 var errAhead = errors.New("the snapshot is ahead of the journal")
 
 // load recovers the entity from the newest snapshot that leads to the end of the journal, else from its first event.
-func (m *eventSourced) load(ctx context.Context, commands *window) (memory, error) {
-	return m.recover(ctx, math.MaxUint64, commands)
+func (m *eventSourced) load(ctx context.Context, commands *window) (current memory, replayed uint64, err error) {
+	current, err = m.recover(ctx, math.MaxUint64, commands)
+	if current.revision > m.snapshotted {
+		replayed = current.revision - m.snapshotted
+	}
+	return current, replayed, err
 }
 
 // recover returns the memory at a revision, or at the newest one when the journal ends before.
@@ -90,6 +94,7 @@ func (m *eventSourced) openSnapshot(taken *egopb.Snapshot) (memory, error) {
 
 // ignore says that a snapshot is passed over. The entity recovers from an older one, or from its events.
 func (m *eventSourced) ignore(number uint64, why error) {
+	m.shared.Telemetry.SnapshotIgnored(m.kind)
 	m.shared.Logger.Warn("snapshot ignored", "entity", m.id, "kind", m.kind, "number", number, "error", why)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -41,6 +42,7 @@ type Config struct {
 	Events    persistence.EventsStore
 	Timeout   time.Duration // of one call to a store
 	Logger    *slog.Logger
+	Telemetry *telemetry.Recorder // nil: nothing is recorded
 }
 
 // A Status is the condition of a writer.
@@ -206,7 +208,9 @@ func (w *Writer) run(job *Job) (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), w.config.Timeout)
 	defer cancel()
 	if !job.written {
-		if err := w.config.Snapshots.WriteSnapshot(ctx, job.Snapshot); err != nil {
+		err := w.config.Snapshots.WriteSnapshot(ctx, job.Snapshot)
+		w.config.Telemetry.SnapshotWritten(job.Snapshot.GetKind(), err)
+		if err != nil {
 			return fmt.Errorf("the snapshot was not written: %w", err)
 		}
 		job.written = true
@@ -215,7 +219,11 @@ func (w *Writer) run(job *Job) (err error) {
 }
 
 // retain deletes what the policy no longer needs.
-func (w *Writer) retain(ctx context.Context, job *Job) error {
+func (w *Writer) retain(ctx context.Context, job *Job) (err error) {
+	if !job.Retention.Events && !job.Retention.Snapshots {
+		return nil
+	}
+	defer func() { w.config.Telemetry.Retained(job.Snapshot.GetKind(), err) }()
 	id, number := job.Snapshot.GetPersistenceId(), job.Snapshot.GetSequenceNumber()
 	var problems []error
 	if job.Retention.Events && number > job.Retention.Keep {
