@@ -71,7 +71,7 @@ type trial struct {
 
 func newTrial(t *testing.T, store persistencetest.Backend, seed uint64) *trial {
 	t.Helper()
-	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a repeatable sequence
+	random := rand.New(rand.NewPCG(seed, 0))
 	faults := persistencetest.NewFaults()
 	retention := ego.RetentionPolicy{
 		DeleteEventsOnSnapshot:    random.IntN(2) == 0,
@@ -103,7 +103,7 @@ func (r *trial) run(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range trialClients {
 		seed := r.random.Uint64()
-		clients.Go(func() { acknowledged[i] = r.client(t, i, rand.New(rand.NewPCG(seed, 1))) }) //nolint:gosec // repeatable
+		clients.Go(func() { acknowledged[i] = r.client(t, i, rand.New(rand.NewPCG(seed, 1))) })
 	}
 	done := make(chan struct{})
 	var nemesis sync.WaitGroup

@@ -70,8 +70,7 @@ const outcomeRefused = "refused"
 
 // outcomeOf names what became of a command that failed.
 func outcomeOf(err error) string {
-	var refused *CommandError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*CommandError](err); ok {
 		if refused.Code == CodePanic {
 			return "panic"
 		}

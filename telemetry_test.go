@@ -45,11 +45,11 @@ func points(t *testing.T, reader *sdkmetric.ManualReader, name string) map[strin
 			switch data := m.Data.(type) {
 			case metricdata.Histogram[float64]:
 				for _, p := range data.DataPoints {
-					counts[key(p.Attributes)] = int64(p.Count) //nolint:gosec // small
+					counts[key(p.Attributes)] = int64(p.Count)
 				}
 			case metricdata.Histogram[int64]:
 				for _, p := range data.DataPoints {
-					counts[key(p.Attributes)] = int64(p.Count) //nolint:gosec // small
+					counts[key(p.Attributes)] = int64(p.Count)
 				}
 			case metricdata.Sum[int64]:
 				for _, p := range data.DataPoints {

@@ -26,7 +26,7 @@ func (r *Recorder) Command(ctx context.Context, entity, name string) (context.Co
 		if name == "" {
 			title = "state"
 		}
-		ctx, c.span = r.tracer.Start(ctx, title, trace.WithAttributes(keyEntity.String(entity), keyCommand.String(name)))
+		ctx, c.span = r.tracer.Start(ctx, title, trace.WithAttributes(keyEntity.String(entity), keyCommand.String(name))) //nolint:spancheck // ended by End
 	}
 	return ctx, c
 }

@@ -193,7 +193,7 @@ func (r *Recorder) Recovered(kind string, events uint64, duration time.Duration,
 	}
 	ctx, with := context.Background(), r.with(attributes{kind: kind, outcome: outcomeOf(err)})
 	r.instruments.recoveries.Record(ctx, duration.Seconds(), with)
-	r.instruments.recoveryEvents.Record(ctx, int64(events), with) //nolint:gosec // far below
+	r.instruments.recoveryEvents.Record(ctx, int64(events), with)
 }
 
 // Passivated records that an idle entity was let go of.
