@@ -39,13 +39,13 @@ type question struct {
 	answer chan struct{}
 }
 
-// bareActor is the least that an entity could be.
-type bareActor struct{}
+// A BareActor is the least that an entity could be.
+type BareActor struct{}
 
-func (*bareActor) PreStart(*goakt.Context) error { return nil }
-func (*bareActor) PostStop(*goakt.Context) error { return nil }
+func (*BareActor) PreStart(*goakt.Context) error { return nil }
+func (*BareActor) PostStop(*goakt.Context) error { return nil }
 
-func (*bareActor) Receive(ctx *goakt.ReceiveContext) {
+func (*BareActor) Receive(ctx *goakt.ReceiveContext) {
 	if q, ok := ctx.Message().(*question); ok {
 		q.answer <- struct{}{}
 	}
@@ -65,7 +65,7 @@ func StartActors(n int) (*Actors, error) {
 	}
 	a := &Actors{engine: engine, pids: make([]*goakt.PID, n)}
 	for i, id := range IDs(n) {
-		if a.pids[i], err = engine.ActorSystem().Spawn(context.Background(), id, new(bareActor), goakt.WithLongLived()); err != nil {
+		if a.pids[i], err = engine.ActorSystem().Spawn(context.Background(), id, new(BareActor), goakt.WithLongLived()); err != nil {
 			return nil, err
 		}
 	}
@@ -97,14 +97,14 @@ type Commands struct {
 }
 
 // StartCommands starts an engine and makes n accounts live. Close calls closer after the engine has stopped.
-func StartCommands(store persistence.EventsStore, n int, closer func() error) (*Commands, error) {
+func StartCommands(store persistence.EventsStore, n int, closer func() error, opts ...ego.SpawnOption) (*Commands, error) {
 	engine, err := start(store)
 	if err != nil {
 		return nil, err
 	}
 	c := &Commands{engine: engine, ids: IDs(n), closer: closer}
 	for _, id := range c.ids {
-		if err := engine.Entity(context.Background(), testaccount.New(id)); err != nil {
+		if err := engine.Entity(context.Background(), testaccount.New(id), opts...); err != nil {
 			return nil, err
 		}
 	}
