@@ -123,6 +123,10 @@ func fillJournal(b *testing.B, events int) *journal {
 	require.NoError(b, err)
 	_, err = pool.Exec(ctx, "CHECKPOINT")
 	require.NoError(b, err)
+	var rows, indexes int64
+	require.NoError(b, pool.QueryRow(ctx, "SELECT pg_table_size($1::text::regclass), pg_indexes_size($1::text::regclass)", table("events")).Scan(&rows, &indexes))
+	count := each * journalEntities
+	b.Logf("%d events: %d bytes of rows and %d of indexes for each", count, rows/count, indexes/count)
 	return j
 }
 
