@@ -15,6 +15,8 @@ RACECOUNT   ?= 5
 TESTTIMEOUT ?= 10m
 BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
+FIGHT       ?= 60s
+EVENTS      ?= 10000000
 
 # Every module of the tree; tools holds no packages of its own.
 MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
@@ -105,6 +107,14 @@ demo: ## Run the bank example in BANK_DIR
 .PHONY: crash
 crash: ## Kill the bank example ROUNDS times and check that it lost nothing
 	go run ./examples/bank/crash -rounds $(ROUNDS)
+
+.PHONY: fight
+fight: postgres ## Let two PostgreSQL stores fight for the same entities for FIGHT
+	EGO_POSTGRES_FIGHT=$(FIGHT) go test -race -count=1 -run '^TestTwoStores$$' -v ./persistence/postgres
+
+.PHONY: journal
+journal: postgres ## Measure the PostgreSQL store with a journal of EVENTS beside a small one
+	EGO_POSTGRES_EVENTS=$(EVENTS) go test -run '^$$' -bench Journal -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 2h ./persistence/postgres
 
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once

@@ -13,11 +13,35 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/actorkeep/ego/benchmark/internal/workload"
 	"github.com/actorkeep/ego/internal/pgtest"
-	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/persistence/postgres"
 )
+
+// BenchmarkPostgres compares durable commands over 1,000 entities (path=ego) with what the driver does alone on the same
+// tables and without fence or positions of its own: batches of the size that the senders allow, by one INSERT each
+// (path=bare) or by COPY (path=copy), and one transaction for each command (path=single). All figures are per event, and
+// p50 and p99 of what one sender waits for.
+func BenchmarkPostgres(b *testing.B) {
+	for _, senders := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("path=bare/senders=%d", senders), func(b *testing.B) {
+			runTimed(b, &bareSide{journal: openJournal(b), size: senders, write: insertBatch}, 1)
+		})
+		b.Run(fmt.Sprintf("path=copy/senders=%d", senders), func(b *testing.B) {
+			runTimed(b, &bareSide{journal: openJournal(b), size: senders, write: copyBatch}, 1)
+		})
+		b.Run(fmt.Sprintf("path=single/senders=%d", senders), func(b *testing.B) {
+			runTimed(b, &bareSide{journal: openJournal(b), size: 1, write: insertBatch}, senders)
+		})
+		b.Run(fmt.Sprintf("path=ego/senders=%d", senders), func(b *testing.B) {
+			store, _, _ := openPostgres(b)
+			commands, err := workload.StartCommands(store, 1000, nil)
+			require.NoError(b, err)
+			runTimed(b, commands, senders)
+		})
+	}
+}
 
 func openPostgres(b *testing.B) (*postgres.Store, *pgxpool.Pool, pgx.Identifier) {
 	b.Helper()
@@ -29,138 +53,109 @@ func openPostgres(b *testing.B) (*postgres.Store, *pgxpool.Pool, pgx.Identifier)
 	return store, pool, pgx.Identifier{schema, "events"}
 }
 
-// BenchmarkPostgres compares durable commands over 1,000 entities (path=ego) with what the driver does alone on the same
-// tables and without fence or positions of its own: batches of the size that the senders allow, by one INSERT each
-// (path=bare) or by COPY (path=copy), and one transaction for each command (path=single). All figures are per event; ego and
-// single report the median and the 99th percentile of a command too.
-func BenchmarkPostgres(b *testing.B) {
-	for _, senders := range []int{1, 64, 256} {
-		b.Run(fmt.Sprintf("path=bare/senders=%d", senders), func(b *testing.B) { benchmarkBareBatches(b, senders, insertBatch) })
-		b.Run(fmt.Sprintf("path=copy/senders=%d", senders), func(b *testing.B) { benchmarkBareBatches(b, senders, copyBatch) })
-		b.Run(fmt.Sprintf("path=single/senders=%d", senders), func(b *testing.B) { benchmarkSingle(b, senders) })
-		b.Run(fmt.Sprintf("path=ego/senders=%d", senders), func(b *testing.B) { benchmarkPostgresCommands(b, senders) })
-	}
+// A journal is the table of events, and what its next events are numbered.
+type journal struct {
+	pool   *pgxpool.Pool
+	events pgx.Identifier
+	ids    []string
+	record []byte
+
+	mu   sync.Mutex
+	next int
 }
 
-// A bareWriter numbers events over 1,000 entities.
-type bareWriter struct {
-	accounts []string
-	payload  []byte
-	next     int
-}
-
-func newBareWriter(b *testing.B) *bareWriter {
+func openJournal(b *testing.B) *journal {
 	b.Helper()
-	payload, err := proto.Marshal(&testpb.Deposited{Amount: 1})
+	_, pool, events := openPostgres(b)
+	record, err := proto.Marshal(&testpb.Deposited{Amount: 1})
 	require.NoError(b, err)
-	return &bareWriter{accounts: ids(1000), payload: payload}
+	return &journal{pool: pool, events: events, ids: workload.IDs(1000), record: record}
 }
 
-func (w *bareWriter) row() (id string, number, shard, position int64) {
-	n := w.next
-	w.next++
-	return w.accounts[n%1000], int64(n/1000) + 1, int64(n % 16), int64(n/16) + 1
+// rows are the next events, as columns.
+type rows struct {
+	ids                               []string
+	numbers, shards, positions, times []int64
+	kinds, urls                       []string
+	payloads                          [][]byte
 }
 
-const typeURL = "type.googleapis.com/egotest.v1.Deposited"
-
-func insertBatch(ctx context.Context, conn *pgx.Conn, events pgx.Identifier, w *bareWriter, size int) error {
-	ids, numbers, shards, positions := make([]string, size), make([]int64, size), make([]int64, size), make([]int64, size)
-	payloads, kinds, urls, times := make([][]byte, size), make([]string, size), make([]string, size), make([]int64, size)
-	for i := range size {
-		ids[i], numbers[i], shards[i], positions[i] = w.row()
-		payloads[i], kinds[i], urls[i], times[i] = w.payload, "account", typeURL, time.Now().UnixNano()
+func (j *journal) rows(size int) rows {
+	j.mu.Lock()
+	first := j.next
+	j.next += size
+	j.mu.Unlock()
+	var r rows
+	for n := first; n < first+size; n++ {
+		r.ids, r.numbers = append(r.ids, j.ids[n%1000]), append(r.numbers, int64(n/1000)+1)
+		r.shards, r.positions = append(r.shards, int64(n%16)), append(r.positions, int64(n/16)+1)
+		r.times, r.kinds = append(r.times, time.Now().UnixNano()), append(r.kinds, "account")
+		r.urls, r.payloads = append(r.urls, "type.googleapis.com/egotest.v1.Deposited"), append(r.payloads, j.record)
 	}
-	_, err := conn.Exec(ctx, `INSERT INTO `+events.Sanitize()+` (persistence_id, sequence_number, shard, position, time_unix_nano, kind, type_url,
-		payload) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bytea[])`,
-		ids, numbers, shards, positions, times, kinds, urls, payloads)
+	return r
+}
+
+func insertBatch(ctx context.Context, j *journal, r rows) error {
+	_, err := j.pool.Exec(ctx, `INSERT INTO `+j.events.Sanitize()+` (persistence_id, sequence_number, shard, position, time_unix_nano, kind,
+		type_url, payload) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::bytea[])`,
+		r.ids, r.numbers, r.shards, r.positions, r.times, r.kinds, r.urls, r.payloads)
 	return err
 }
 
-func copyBatch(ctx context.Context, conn *pgx.Conn, events pgx.Identifier, w *bareWriter, size int) error {
+func copyBatch(ctx context.Context, j *journal, r rows) error {
 	columns := []string{"persistence_id", "sequence_number", "shard", "position", "time_unix_nano", "kind", "type_url", "payload"}
-	_, err := conn.CopyFrom(ctx, events, columns, pgx.CopyFromSlice(size, func(int) ([]any, error) {
-		id, number, shard, position := w.row()
-		return []any{id, number, shard, position, time.Now().UnixNano(), "account", typeURL, w.payload}, nil
+	_, err := j.pool.CopyFrom(ctx, j.events, columns, pgx.CopyFromSlice(len(r.ids), func(i int) ([]any, error) {
+		return []any{r.ids[i], r.numbers[i], r.shards[i], r.positions[i], r.times[i], r.kinds[i], r.urls[i], r.payloads[i]}, nil
 	}))
 	return err
 }
 
-func benchmarkBareBatches(b *testing.B, size int, write func(context.Context, *pgx.Conn, pgx.Identifier, *bareWriter, int) error) {
-	_, pool, events := openPostgres(b)
-	conn, err := pool.Acquire(b.Context())
-	require.NoError(b, err)
-	defer conn.Release()
-	w := newBareWriter(b)
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		if i%size == size-1 {
-			if err := write(b.Context(), conn.Conn(), events, w, size); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
+// A bareSide writes batches with the driver alone.
+type bareSide struct {
+	journal *journal
+	size    int
+	write   func(ctx context.Context, j *journal, r rows) error
 }
 
-// benchmarkSingle writes each event in a transaction of its own, through a pool.
-func benchmarkSingle(b *testing.B, senders int) {
-	_, pool, events := openPostgres(b)
-	w := newBareWriter(b)
-	var mu sync.Mutex
-	l := newLatencies(senders)
-	run(b, senders, func(sender int) func() error {
-		return l.measure(sender/7919, func() error {
-			mu.Lock()
-			id, number, shard, position := w.row()
-			mu.Unlock()
-			_, err := pool.Exec(context.Background(), `INSERT INTO `+events.Sanitize()+` (persistence_id, sequence_number, shard, position,
-				time_unix_nano, kind, type_url, payload) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-				id, number, shard, position, time.Now().UnixNano(), "account", typeURL, w.payload)
-			return err
-		})
-	})
-	l.report(b)
+// Sender implements [workload.Side].
+func (s *bareSide) Sender(int) func() (int, error) {
+	return func() (int, error) { return s.size, s.write(context.Background(), s.journal, s.journal.rows(s.size)) }
 }
 
-func benchmarkPostgresCommands(b *testing.B, senders int) {
-	store, _, _ := openPostgres(b)
-	engine := startEngine(b, store)
-	accounts := ids(1000)
-	for _, id := range accounts {
-		require.NoError(b, engine.Entity(context.Background(), testaccount.New(id)))
-	}
-	l := newLatencies(senders)
-	run(b, senders, func(first int) func() error {
-		command, i := &testpb.Deposit{Amount: 1}, first
-		return l.measure(first/7919, func() error {
-			i++
-			_, _, err := engine.SendCommand(context.Background(), accounts[i%len(accounts)], command, time.Minute)
-			return err
-		})
-	})
-	l.report(b)
+// Close implements [workload.Side].
+func (s *bareSide) Close() error { return nil }
+
+// A timedSide remembers how long each operation took.
+type timedSide struct {
+	workload.Side
+	mu  sync.Mutex
+	all []*[]time.Duration
 }
 
-// latencies are how long the calls of each sender took.
-type latencies [][]time.Duration
-
-func newLatencies(senders int) latencies { return make(latencies, senders) }
-
-func (l latencies) measure(sender int, call func() error) func() error {
-	return func() error {
+// Sender implements [workload.Side].
+func (s *timedSide) Sender(i int) func() (int, error) {
+	op, times := s.Side.Sender(i), new([]time.Duration)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, times)
+	return func() (int, error) {
 		start := time.Now()
-		err := call()
-		l[sender] = append(l[sender], time.Since(start))
-		return err
+		units, err := op()
+		*times = append(*times, time.Since(start))
+		return units, err
 	}
 }
 
-func (l latencies) report(b *testing.B) {
+func runTimed(b *testing.B, side workload.Side, senders int) {
 	b.Helper()
-	all := slices.Concat(l...)
-	slices.Sort(all)
-	if len(all) > 0 {
-		b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
-		b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	timed := &timedSide{Side: side}
+	run(b, timed, senders)
+	var all []time.Duration
+	for _, times := range timed.all {
+		all = append(all, *times...)
 	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(all[len(all)*99/100].Microseconds()), "p99-µs")
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 }

@@ -60,7 +60,7 @@ ignore_startup_parameters = extra_float_digits
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		_ = cmd.Wait() //nolint:errcheck // it was told to end
+		_ = cmd.Wait() // it was told to end
 	})
 	url := fmt.Sprintf("host=%s port=6432 user=%s dbname=ego", dir, target.User)
 	require.NoError(t, answers(url), "pgbouncer: %s", &log)

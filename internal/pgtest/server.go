@@ -118,7 +118,7 @@ func (s *Server) Launch() error {
 		err := s.cmd.Start()
 		started <- err
 		if err == nil {
-			_ = s.cmd.Wait() //nolint:errcheck // how it ended is in its log
+			_ = s.cmd.Wait() // how it ended is in its log
 		}
 	}()
 	if err := <-started; err != nil {

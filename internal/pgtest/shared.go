@@ -67,10 +67,13 @@ func (t *Tests) Run() int {
 	return t.m.Run()
 }
 
+// SharedURL returns the connection string of the shared server, for examples, which have no T.
+func SharedURL() (string, error) { return binary.start() }
+
 // URL returns the connection string of the shared server.
 func URL(t testing.TB) string {
 	t.Helper()
-	url, err := binary.start()
+	url, err := SharedURL()
 	require.NoError(t, err, "no PostgreSQL: run 'make postgres', or set %s", URLEnv)
 	return url
 }

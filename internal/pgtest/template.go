@@ -75,7 +75,7 @@ func chown(dir string, owner *syscall.Credential) error {
 		if err != nil || owner == nil {
 			return err
 		}
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid)) //nolint:gosec // nobody else writes to the directory yet
 	})
 }
 
@@ -89,7 +89,7 @@ func binDir() (string, error) {
 		return "", errors.New("pgtest: no PostgreSQL server binaries on this machine")
 	}
 	version := func(path string) int {
-		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) //nolint:errcheck // zero sorts first
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path)))) // zero sorts first
 		return n
 	}
 	return filepath.Dir(slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })), nil
@@ -102,6 +102,6 @@ func major(bin string) int {
 		return 0
 	}
 	fields := strings.FieldsFunc(string(out), func(r rune) bool { return r < '0' || r > '9' })
-	n, _ := strconv.Atoi(fields[0]) //nolint:errcheck // zero is as old as can be
+	n, _ := strconv.Atoi(fields[0]) // zero is as old as can be
 	return n
 }

@@ -24,12 +24,16 @@ type outcomeError struct{ err error }
 func (e *outcomeError) Error() string { return "the outcome is unknown: " + e.err.Error() }
 func (e *outcomeError) Unwrap() error { return e.err }
 
+func isOpen(err error) bool {
+	_, open := errors.AsType[*outcomeError](err)
+	return open
+}
+
 // write runs statements that each are a transaction of their own, on one connection of the pool. Errors for which
 // [persistence.NotWritten] does not hold leave the outcome open.
 func (s *Store) write(ctx context.Context, op string, run func(ctx context.Context, conn *pgx.Conn) error) error {
 	err := s.call(ctx, op, false, run)
-	var open *outcomeError
-	if err == nil || errors.As(err, &open) || contractError(err) {
+	if err == nil || isOpen(err) || contractError(err) {
 		return err
 	}
 	return persistence.DefinitelyNotWritten(err)
@@ -56,8 +60,7 @@ func (s *Store) call(ctx context.Context, op string, reads bool, run func(ctx co
 // worthRepeating reports whether a statement that failed can be tried again at once: it has done nothing, or does nothing
 // at all, and the reason may be gone.
 func worthRepeating(err error, reads bool, attempt int) bool {
-	var open *outcomeError
-	if errors.As(err, &open) && !reads {
+	if !reads && isOpen(err) {
 		return false
 	}
 	switch sqlState(err) {
@@ -66,8 +69,8 @@ func worthRepeating(err error, reads bool, attempt int) bool {
 	case codeAdminShutdown:
 		return attempt < 3
 	case "":
-		var acquire *acquireError
-		return !errors.As(err, &acquire) && lostConnection(err) && attempt < 3 && !ended(err)
+		_, none := errors.AsType[*acquireError](err)
+		return !none && lostConnection(err) && attempt < 3 && !ended(err)
 	default:
 		return false
 	}
@@ -144,8 +147,7 @@ func settle(err error, reads bool) error {
 
 // cutOff makes the error of a call whose context has ended.
 func cutOff(ctx context.Context, err error) error {
-	var open *outcomeError
-	if errors.As(err, &open) {
+	if open, ok := errors.AsType[*outcomeError](err); ok {
 		return &outcomeError{fmt.Errorf("%w (%s)", ctx.Err(), open.err.Error())}
 	}
 	return fmt.Errorf("%w (%s)", ctx.Err(), err.Error())

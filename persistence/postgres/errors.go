@@ -74,11 +74,11 @@ func (e *Error) Unwrap() []error {
 
 // fail says what was attempted and why it failed. Errors that the contract gives a meaning stay as they are.
 func (c *config) fail(op string, err error) error {
-	var known *Error
+	_, known := errors.AsType[*Error](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &known), contractError(err):
+	case known, contractError(err):
 		return err
 	default:
 		return &Error{Op: op, Schema: c.schema, Reason: reason(err), Err: err}
@@ -110,8 +110,7 @@ const (
 
 // sqlState returns the SQLSTATE of an error of the server, or "".
 func sqlState(err error) string {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.Code
 	}
 	return ""
@@ -142,8 +141,8 @@ func reason(err error) error {
 // lostConnection reports whether an error without a SQLSTATE is one of the network. What the driver itself refuses, such
 // as a value that does not fit, is none.
 func lostConnection(err error) bool {
-	var connect *pgconn.ConnectError
-	return errors.As(err, &connect) || pgconn.SafeToRetry(err) || netError(err)
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	return connecting || pgconn.SafeToRetry(err) || netError(err)
 }
 
 // notCommitted reports whether an error of a statement that is a transaction of its own proves that it was not committed.
@@ -151,14 +150,10 @@ func lostConnection(err error) bool {
 // the connection ends, which may be after the commit. Class 08 is also what a pooler in between says when it lost the
 // server, whatever the severity.
 func notCommitted(err error) bool {
-	var (
-		known  *uncommittedError
-		server *pgconn.PgError
-	)
-	if errors.As(err, &known) {
+	if _, known := errors.AsType[*uncommittedError](err); known {
 		return true
 	}
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return server.SeverityUnlocalized == "ERROR" && !strings.HasPrefix(server.Code, "08")
 	}
 	return pgconn.SafeToRetry(err) || errors.Is(err, pgx.ErrTxCommitRollback)

@@ -68,10 +68,13 @@ func newBatch(events []*egopb.Event, runs []persistence.Run, shards uint32) (*ba
 	for i, run := range runs {
 		b.runIDs[i], b.runFirsts[i] = run.PersistenceID, int64(run.First)
 	}
-	counts := make([]int64, shards)
+	counts, size := make([]int64, shards), 0
 	for i, event := range events {
 		if err := checkEvent(event); err != nil {
 			return nil, err
+		}
+		if size += len(event.GetPayload().GetValue()); size > maxRecord {
+			return nil, tooLarge(event.GetPersistenceId(), size)
 		}
 		shard := persistence.ShardOf(event.GetPersistenceId(), shards)
 		counts[shard]++
@@ -83,7 +86,7 @@ func newBatch(events []*egopb.Event, runs []persistence.Run, shards uint32) (*ba
 	}
 	for shard, count := range counts {
 		if count > 0 {
-			b.shards, b.counts = append(b.shards, int32(shard)), append(b.counts, count) //nolint:gosec // at most MaxShards
+			b.shards, b.counts = append(b.shards, int32(shard)), append(b.counts, count)
 		}
 	}
 	return b, nil

@@ -22,7 +22,7 @@ const (
 
 	// appendEvents writes a batch, or nothing when a run is refused, which it then returns. It takes the counters in the
 	// order of the shards, so that writers cannot wait for each other in a circle, and holds them until the commit, so
-	// that positions become visible in order.
+	// that positions become visible in order. Should a counter be missing, the position is NULL, which fails.
 	appendEvents = `WITH refused AS (` + refusedRun + `), held AS (
 			SELECT s.shard FROM ego.event_shards s
 			WHERE s.shard = ANY ($3::integer[]) AND NOT EXISTS (SELECT FROM refused)
@@ -43,7 +43,8 @@ const (
 				$20::text[], $21::text[])
 				AS e (persistence_id, sequence_number, shard, place, time_unix_nano, kind, payload, type_url, tags, metadata,
 					command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id)
-			JOIN advanced a ON a.shard = e.shard
+			LEFT JOIN advanced a ON a.shard = e.shard
+			WHERE NOT EXISTS (SELECT FROM refused)
 		)
 		SELECT r.persistence_id, r.first, r.highest FROM (VALUES (1)) AS always LEFT JOIN refused r ON true`
 )

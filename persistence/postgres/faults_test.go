@@ -245,14 +245,18 @@ func TestFullDisk(t *testing.T) { // G1
 	require.Equal(t, map[string]uint64{"a": stored}, requireGapless(t, store))
 }
 
+// fightEnv sets how long two stores fight; make fight lets them do so for a minute.
+const fightEnv = "EGO_POSTGRES_FIGHT"
+
 // Two stores fight for the same entities, as two activations on two nodes would.
 func TestTwoStores(t *testing.T) { // G1, G2, G3
 	t.Parallel()
-	fight(t, 3*time.Second)
-}
-
-func fight(t *testing.T, length time.Duration) {
-	t.Helper()
+	length := 3 * time.Second
+	if text := os.Getenv(fightEnv); text != "" {
+		var err error
+		length, err = time.ParseDuration(text)
+		require.NoError(t, err)
+	}
 	schema := pgtest.Schema(t)
 	first, _ := connect(t, schema)
 	second, _ := connect(t, schema)

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,14 +35,16 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 	}
 	defer c.leave()
 	listening, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	go func() {
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		select {
 		case <-c.ended:
 			end(persistence.ErrNotConnected)
 		case <-listening.Done():
 		}
-	}()
+	})
+	defer watching.Wait()
+	defer end(nil)
 	err = s.listen(listening, wake)
 	if cause := context.Cause(listening); cause != nil {
 		return cause

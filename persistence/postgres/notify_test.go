@@ -123,12 +123,14 @@ func TestListen(t *testing.T) {
 		const writers, commits = 8, 20
 		done := make(chan error, writers)
 		for writer := range writers {
+			var events []*egopb.Event
+			for number := range uint64(commits) {
+				events = append(events, event(t, string(rune('a'+writer)), number+1))
+			}
 			go func() {
 				var err error
-				for number := range uint64(commits) {
-					if err == nil {
-						err = store.WriteEvents(context.Background(), []*egopb.Event{event(t, string(rune('a'+writer)), number+1)})
-					}
+				for i := 0; i < commits && err == nil; i++ {
+					err = store.WriteEvents(context.Background(), events[i:i+1])
 				}
 				done <- err
 			}()

@@ -66,7 +66,7 @@ func (s *Store) commitOffset(ctx context.Context, conn *pgx.Conn, lease offsetst
 		held, done bool
 		stored     uint64
 	)
-	args := []any{lease.Consumer, int32(lease.Shard), number(position), number(lease.Epoch)} //nolint:gosec // checked
+	args := []any{lease.Consumer, int32(lease.Shard), number(position), number(lease.Epoch)}
 	err := verdict(ctx, conn, s.sql(commitOffset), args, &stale.Current, &held, &done, &stored)
 	switch {
 	case err != nil:

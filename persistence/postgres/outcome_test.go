@@ -79,7 +79,8 @@ func TestCanceledWhileItWaits(t *testing.T) { // G9, G12
 	held, resume := pauseCommits(t, schema)
 	defer resume()
 	first := make(chan error, 1)
-	go func() { first <- store.WriteEvents(context.Background(), []*egopb.Event{event(t, "a", 1)}) }()
+	one := []*egopb.Event{event(t, "a", 1)}
+	go func() { first <- store.WriteEvents(context.Background(), one) }()
 	<-held
 	_, err := store.GetLatestEvent(t.Context(), "a") // makes the connection that the writes below use
 	require.NoError(t, err)
@@ -119,7 +120,7 @@ func (c *cutConn) Write(b []byte) (int, error) {
 		return c.Conn.Write(b)
 	}
 	if c.cut.CompareAndSwap(cutBefore, cutNothing) {
-		return 0, errors.Join(io.ErrUnexpectedEOF, c.Conn.Close())
+		return 0, errors.Join(io.ErrUnexpectedEOF, c.Close())
 	}
 	c.broken = c.cut.CompareAndSwap(cutAfter, cutNothing)
 	return c.Conn.Write(b)
@@ -128,7 +129,7 @@ func (c *cutConn) Write(b []byte) (int, error) {
 func (c *cutConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if c.broken {
-		return 0, errors.Join(io.ErrUnexpectedEOF, c.Conn.Close())
+		return 0, errors.Join(io.ErrUnexpectedEOF, c.Close())
 	}
 	return n, err
 }

@@ -78,6 +78,9 @@ func marshal(id string, message proto.Message) ([]byte, error) {
 	if err != nil {
 		return nil, &persistence.InvalidRecordError{PersistenceID: id, Reason: err.Error()}
 	}
+	if len(record) > maxRecord {
+		return nil, tooLarge(id, len(record))
+	}
 	return record, nil
 }
 

@@ -38,6 +38,9 @@ const (
 	selectShardStatePositions = `SELECT shard, position FROM ego.state_shards WHERE position > 0`
 )
 
+// errNoCounter reports a schema that lost rows that the store does not delete.
+var errNoCounter = errors.New("the shard has no counter")
+
 // WriteState implements [persistence.StateStore].
 func (s *Store) WriteState(ctx context.Context, state *egopb.DurableState) error {
 	if err := checkState(state); err != nil {
@@ -84,6 +87,9 @@ func (s *Store) put(ctx context.Context, op string, state *egopb.DurableState) e
 		}
 		if done {
 			return nil
+		}
+		if stored+1 == state.GetRevision() {
+			return &uncommittedError{errNoCounter}
 		}
 		return &persistence.ConflictError{PersistenceID: id, Expected: state.GetRevision(), Actual: stored}
 	})

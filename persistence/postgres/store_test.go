@@ -174,6 +174,24 @@ func TestStore(t *testing.T) {
 		}
 		require.Empty(t, requireGapless(t, store))
 	})
+	t.Run("WithoutACounterRefusesToWrite", func(t *testing.T) { // G1
+		t.Parallel()
+		schema := pgtest.Schema(t)
+		store, pool := connect(t, schema)
+		for _, table := range []string{"event_shards", "state_shards"} {
+			_, err := pool.Exec(t.Context(), "DELETE FROM "+pgx.Identifier{schema, table}.Sanitize())
+			require.NoError(t, err)
+		}
+		for _, err := range []error{
+			store.WriteEvents(t.Context(), []*egopb.Event{event(t, "a", 1)}),
+			store.WriteState(t.Context(), &egopb.DurableState{PersistenceId: "a", Revision: 1}),
+		} {
+			require.Error(t, err)
+			require.NotErrorIs(t, err, persistence.ErrConflict)
+			require.True(t, persistence.NotWritten(err))
+		}
+		require.Empty(t, requireGapless(t, store))
+	})
 	t.Run("KeepsTagsAndMetadataAsTheyAre", func(t *testing.T) {
 		t.Parallel()
 		store, pool := connect(t, pgtest.Schema(t))

@@ -60,17 +60,15 @@ func (s *Store) transact(ctx context.Context, op string, fn func(ctx context.Con
 			break
 		}
 	}
-	var open *outcomeError
-	if err == nil || errors.As(err, &open) || contractError(err) {
+	if err == nil || isOpen(err) || contractError(err) {
 		return s.fail(op, err)
 	}
 	return persistence.DefinitelyNotWritten(s.fail(op, err))
 }
 
 func contended(err error) bool {
-	var open *outcomeError
 	code := sqlState(err)
-	return (code == codeSerializationFailure || code == codeDeadlock) && !errors.As(err, &open)
+	return (code == codeSerializationFailure || code == codeDeadlock) && !isOpen(err)
 }
 
 func (c *config) transactOnce(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {

@@ -15,6 +15,14 @@ func number[N uint64 | int](n N) int64 {
 	return int64(min(uint64(n), math.MaxInt64))
 }
 
+// maxRecord bounds what is sent at once. PostgreSQL closes the connection at a message of a gigabyte.
+const maxRecord = 900 << 20
+
+func tooLarge(id string, size int) error {
+	return &persistence.InvalidRecordError{PersistenceID: id,
+		Reason: fmt.Sprintf("%d bytes at once are more than PostgreSQL takes", size)}
+}
+
 // isText reports whether a string can be compared with a text column. What cannot is nowhere stored.
 func isText(value string) bool { return utf8.ValidString(value) && strings.IndexByte(value, 0) < 0 }
 
