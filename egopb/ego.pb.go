@@ -59,7 +59,9 @@ type Event struct {
 	// writer_id names the activation that wrote the event.
 	WriterId string `protobuf:"bytes,15,opt,name=writer_id,json=writerId,proto3" json:"writer_id,omitempty"`
 	// deleted marks a tombstone: the event was deleted, and what is left keeps its number and its position taken.
-	Deleted       bool `protobuf:"varint,16,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted bool `protobuf:"varint,16,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// schema_version is the version of the event's schema, as the kind declares it.
+	SchemaVersion uint32 `protobuf:"varint,17,opt,name=schema_version,json=schemaVersion,proto3" json:"schema_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -206,6 +208,60 @@ func (x *Event) GetDeleted() bool {
 	return false
 }
 
+func (x *Event) GetSchemaVersion() uint32 {
+	if x != nil {
+		return x.SchemaVersion
+	}
+	return 0
+}
+
+// Erased is the payload that ends the life of an erased entity: of an event that takes the next number of its journal, or
+// of a state that takes the next revision. It is never sealed.
+type Erased struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time_unix_nano is when the entity was erased, in nanoseconds since 1970.
+	TimeUnixNano  int64 `protobuf:"varint,1,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erased) Reset() {
+	*x = Erased{}
+	mi := &file_ego_v1_ego_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erased) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erased) ProtoMessage() {}
+
+func (x *Erased) ProtoReflect() protoreflect.Message {
+	mi := &file_ego_v1_ego_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erased.ProtoReflect.Descriptor instead.
+func (*Erased) Descriptor() ([]byte, []int) {
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Erased) GetTimeUnixNano() int64 {
+	if x != nil {
+		return x.TimeUnixNano
+	}
+	return 0
+}
+
 // TraceContext is a W3C trace context.
 type TraceContext struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -219,7 +275,7 @@ type TraceContext struct {
 
 func (x *TraceContext) Reset() {
 	*x = TraceContext{}
-	mi := &file_ego_v1_ego_proto_msgTypes[1]
+	mi := &file_ego_v1_ego_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -231,7 +287,7 @@ func (x *TraceContext) String() string {
 func (*TraceContext) ProtoMessage() {}
 
 func (x *TraceContext) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[1]
+	mi := &file_ego_v1_ego_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -244,7 +300,7 @@ func (x *TraceContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceContext.ProtoReflect.Descriptor instead.
 func (*TraceContext) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{1}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TraceContext) GetTraceparent() string {
@@ -274,7 +330,7 @@ type HandledCommand struct {
 
 func (x *HandledCommand) Reset() {
 	*x = HandledCommand{}
-	mi := &file_ego_v1_ego_proto_msgTypes[2]
+	mi := &file_ego_v1_ego_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +342,7 @@ func (x *HandledCommand) String() string {
 func (*HandledCommand) ProtoMessage() {}
 
 func (x *HandledCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[2]
+	mi := &file_ego_v1_ego_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +355,7 @@ func (x *HandledCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandledCommand.ProtoReflect.Descriptor instead.
 func (*HandledCommand) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{2}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *HandledCommand) GetCommandId() string {
@@ -343,7 +399,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_ego_v1_ego_proto_msgTypes[3]
+	mi := &file_ego_v1_ego_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -355,7 +411,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[3]
+	mi := &file_ego_v1_ego_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -368,7 +424,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{3}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Snapshot) GetPersistenceId() string {
@@ -479,7 +535,7 @@ type DurableState struct {
 
 func (x *DurableState) Reset() {
 	*x = DurableState{}
-	mi := &file_ego_v1_ego_proto_msgTypes[4]
+	mi := &file_ego_v1_ego_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +547,7 @@ func (x *DurableState) String() string {
 func (*DurableState) ProtoMessage() {}
 
 func (x *DurableState) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[4]
+	mi := &file_ego_v1_ego_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +560,7 @@ func (x *DurableState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DurableState.ProtoReflect.Descriptor instead.
 func (*DurableState) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{4}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DurableState) GetPersistenceId() string {
@@ -652,7 +708,7 @@ type Offset struct {
 
 func (x *Offset) Reset() {
 	*x = Offset{}
-	mi := &file_ego_v1_ego_proto_msgTypes[5]
+	mi := &file_ego_v1_ego_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -664,7 +720,7 @@ func (x *Offset) String() string {
 func (*Offset) ProtoMessage() {}
 
 func (x *Offset) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[5]
+	mi := &file_ego_v1_ego_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -677,7 +733,7 @@ func (x *Offset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offset.ProtoReflect.Descriptor instead.
 func (*Offset) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{5}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Offset) GetConsumer() string {
@@ -734,7 +790,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_ego_v1_ego_proto_msgTypes[6]
+	mi := &file_ego_v1_ego_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +802,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[6]
+	mi := &file_ego_v1_ego_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +815,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{6}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeadLetter) GetConsumer() string {
@@ -830,7 +886,7 @@ type Timer struct {
 
 func (x *Timer) Reset() {
 	*x = Timer{}
-	mi := &file_ego_v1_ego_proto_msgTypes[7]
+	mi := &file_ego_v1_ego_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +898,7 @@ func (x *Timer) String() string {
 func (*Timer) ProtoMessage() {}
 
 func (x *Timer) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[7]
+	mi := &file_ego_v1_ego_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +911,7 @@ func (x *Timer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timer.ProtoReflect.Descriptor instead.
 func (*Timer) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{7}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Timer) GetOwner() string {
@@ -956,14 +1012,16 @@ type DataKey struct {
 	// time_unix_nano is when the key was made, in nanoseconds since 1970.
 	TimeUnixNano int64 `protobuf:"varint,5,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
 	// destroyed marks the key of an erased entity.
-	Destroyed     bool `protobuf:"varint,6,opt,name=destroyed,proto3" json:"destroyed,omitempty"`
+	Destroyed bool `protobuf:"varint,6,opt,name=destroyed,proto3" json:"destroyed,omitempty"`
+	// version counts the data keys of the entity: 1, 2, 3 … The one with the highest version seals.
+	Version       uint64 `protobuf:"varint,7,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DataKey) Reset() {
 	*x = DataKey{}
-	mi := &file_ego_v1_ego_proto_msgTypes[8]
+	mi := &file_ego_v1_ego_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1033,7 @@ func (x *DataKey) String() string {
 func (*DataKey) ProtoMessage() {}
 
 func (x *DataKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_ego_proto_msgTypes[8]
+	mi := &file_ego_v1_ego_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1046,7 @@ func (x *DataKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataKey.ProtoReflect.Descriptor instead.
 func (*DataKey) Descriptor() ([]byte, []int) {
-	return file_ego_v1_ego_proto_rawDescGZIP(), []int{8}
+	return file_ego_v1_ego_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DataKey) GetKeyId() string {
@@ -1033,11 +1091,18 @@ func (x *DataKey) GetDestroyed() bool {
 	return false
 }
 
+func (x *DataKey) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 var File_ego_v1_ego_proto protoreflect.FileDescriptor
 
 const file_ego_v1_ego_proto_rawDesc = "" +
 	"\n" +
-	"\x10ego/v1/ego.proto\x12\x06ego.v1\x1a\x19google/protobuf/any.proto\"\xe0\x04\n" +
+	"\x10ego/v1/ego.proto\x12\x06ego.v1\x1a\x19google/protobuf/any.proto\"\x87\x05\n" +
 	"\x05Event\x12%\n" +
 	"\x0epersistence_id\x18\x01 \x01(\tR\rpersistenceId\x12'\n" +
 	"\x0fsequence_number\x18\x02 \x01(\x04R\x0esequenceNumber\x12\x14\n" +
@@ -1056,10 +1121,13 @@ const file_ego_v1_ego_proto_rawDesc = "" +
 	"\bmetadata\x18\r \x03(\v2\x1b.ego.v1.Event.MetadataEntryR\bmetadata\x12\x15\n" +
 	"\x06key_id\x18\x0e \x01(\tR\x05keyId\x12\x1b\n" +
 	"\twriter_id\x18\x0f \x01(\tR\bwriterId\x12\x18\n" +
-	"\adeleted\x18\x10 \x01(\bR\adeleted\x1a;\n" +
+	"\adeleted\x18\x10 \x01(\bR\adeleted\x12%\n" +
+	"\x0eschema_version\x18\x11 \x01(\rR\rschemaVersion\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"P\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\".\n" +
+	"\x06Erased\x12$\n" +
+	"\x0etime_unix_nano\x18\x01 \x01(\x03R\ftimeUnixNano\"P\n" +
 	"\fTraceContext\x12 \n" +
 	"\vtraceparent\x18\x01 \x01(\tR\vtraceparent\x12\x1e\n" +
 	"\n" +
@@ -1132,14 +1200,15 @@ const file_ego_v1_ego_proto_rawDesc = "" +
 	"\x06key_id\x18\f \x01(\tR\x05keyId\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc9\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xe3\x01\n" +
 	"\aDataKey\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12%\n" +
 	"\x0epersistence_id\x18\x02 \x01(\tR\rpersistenceId\x12\x18\n" +
 	"\awrapped\x18\x03 \x01(\fR\awrapped\x12\"\n" +
 	"\rmaster_key_id\x18\x04 \x01(\tR\vmasterKeyId\x12$\n" +
 	"\x0etime_unix_nano\x18\x05 \x01(\x03R\ftimeUnixNano\x12\x1c\n" +
-	"\tdestroyed\x18\x06 \x01(\bR\tdestroyedB&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
+	"\tdestroyed\x18\x06 \x01(\bR\tdestroyed\x12\x18\n" +
+	"\aversion\x18\a \x01(\x04R\aversionB&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
 
 var (
 	file_ego_v1_ego_proto_rawDescOnce sync.Once
@@ -1153,36 +1222,37 @@ func file_ego_v1_ego_proto_rawDescGZIP() []byte {
 	return file_ego_v1_ego_proto_rawDescData
 }
 
-var file_ego_v1_ego_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_ego_v1_ego_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_ego_v1_ego_proto_goTypes = []any{
 	(*Event)(nil),          // 0: ego.v1.Event
-	(*TraceContext)(nil),   // 1: ego.v1.TraceContext
-	(*HandledCommand)(nil), // 2: ego.v1.HandledCommand
-	(*Snapshot)(nil),       // 3: ego.v1.Snapshot
-	(*DurableState)(nil),   // 4: ego.v1.DurableState
-	(*Offset)(nil),         // 5: ego.v1.Offset
-	(*DeadLetter)(nil),     // 6: ego.v1.DeadLetter
-	(*Timer)(nil),          // 7: ego.v1.Timer
-	(*DataKey)(nil),        // 8: ego.v1.DataKey
-	nil,                    // 9: ego.v1.Event.MetadataEntry
-	nil,                    // 10: ego.v1.DurableState.MetadataEntry
-	nil,                    // 11: ego.v1.Timer.MetadataEntry
-	(*anypb.Any)(nil),      // 12: google.protobuf.Any
+	(*Erased)(nil),         // 1: ego.v1.Erased
+	(*TraceContext)(nil),   // 2: ego.v1.TraceContext
+	(*HandledCommand)(nil), // 3: ego.v1.HandledCommand
+	(*Snapshot)(nil),       // 4: ego.v1.Snapshot
+	(*DurableState)(nil),   // 5: ego.v1.DurableState
+	(*Offset)(nil),         // 6: ego.v1.Offset
+	(*DeadLetter)(nil),     // 7: ego.v1.DeadLetter
+	(*Timer)(nil),          // 8: ego.v1.Timer
+	(*DataKey)(nil),        // 9: ego.v1.DataKey
+	nil,                    // 10: ego.v1.Event.MetadataEntry
+	nil,                    // 11: ego.v1.DurableState.MetadataEntry
+	nil,                    // 12: ego.v1.Timer.MetadataEntry
+	(*anypb.Any)(nil),      // 13: google.protobuf.Any
 }
 var file_ego_v1_ego_proto_depIdxs = []int32{
-	12, // 0: ego.v1.Event.payload:type_name -> google.protobuf.Any
-	1,  // 1: ego.v1.Event.trace:type_name -> ego.v1.TraceContext
-	9,  // 2: ego.v1.Event.metadata:type_name -> ego.v1.Event.MetadataEntry
-	12, // 3: ego.v1.Snapshot.state:type_name -> google.protobuf.Any
-	2,  // 4: ego.v1.Snapshot.handled_commands:type_name -> ego.v1.HandledCommand
-	12, // 5: ego.v1.DurableState.state:type_name -> google.protobuf.Any
-	1,  // 6: ego.v1.DurableState.trace:type_name -> ego.v1.TraceContext
-	10, // 7: ego.v1.DurableState.metadata:type_name -> ego.v1.DurableState.MetadataEntry
-	2,  // 8: ego.v1.DurableState.handled_commands:type_name -> ego.v1.HandledCommand
+	13, // 0: ego.v1.Event.payload:type_name -> google.protobuf.Any
+	2,  // 1: ego.v1.Event.trace:type_name -> ego.v1.TraceContext
+	10, // 2: ego.v1.Event.metadata:type_name -> ego.v1.Event.MetadataEntry
+	13, // 3: ego.v1.Snapshot.state:type_name -> google.protobuf.Any
+	3,  // 4: ego.v1.Snapshot.handled_commands:type_name -> ego.v1.HandledCommand
+	13, // 5: ego.v1.DurableState.state:type_name -> google.protobuf.Any
+	2,  // 6: ego.v1.DurableState.trace:type_name -> ego.v1.TraceContext
+	11, // 7: ego.v1.DurableState.metadata:type_name -> ego.v1.DurableState.MetadataEntry
+	3,  // 8: ego.v1.DurableState.handled_commands:type_name -> ego.v1.HandledCommand
 	0,  // 9: ego.v1.DeadLetter.event:type_name -> ego.v1.Event
-	12, // 10: ego.v1.Timer.payload:type_name -> google.protobuf.Any
-	1,  // 11: ego.v1.Timer.trace:type_name -> ego.v1.TraceContext
-	11, // 12: ego.v1.Timer.metadata:type_name -> ego.v1.Timer.MetadataEntry
+	13, // 10: ego.v1.Timer.payload:type_name -> google.protobuf.Any
+	2,  // 11: ego.v1.Timer.trace:type_name -> ego.v1.TraceContext
+	12, // 12: ego.v1.Timer.metadata:type_name -> ego.v1.Timer.MetadataEntry
 	13, // [13:13] is the sub-list for method output_type
 	13, // [13:13] is the sub-list for method input_type
 	13, // [13:13] is the sub-list for extension type_name
@@ -1201,7 +1271,7 @@ func file_ego_v1_ego_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ego_v1_ego_proto_rawDesc), len(file_ego_v1_ego_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
