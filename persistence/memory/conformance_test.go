@@ -11,7 +11,7 @@ import (
 // other way to its data.
 func stores(store *memory.Store) persistencetest.Stores {
 	return persistencetest.Stores{
-		Events: store, Snapshots: store, States: store, Timers: store, Offsets: store, DeadLetters: store,
+		Events: store, Snapshots: store, States: store, Timers: store, Offsets: store, DeadLetters: store, Keys: store,
 		Reopen: func(testing.TB) persistencetest.Stores { return stores(store) },
 	}
 }

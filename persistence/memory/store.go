@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
@@ -18,7 +19,7 @@ var (
 	_ offsetstore.DeadLetterStore = (*Store)(nil)
 )
 
-// Store keeps events, states, snapshots, timers, leases, offsets and dead letters in memory. Make one with [NewStore].
+// Store keeps events, states, snapshots, timers, leases, offsets, dead letters and data keys in memory. Make one with [NewStore].
 type Store struct {
 	shards    uint32
 	connected atomic.Bool
@@ -28,6 +29,7 @@ type Store struct {
 	snapshots snapshotTable
 	timers    timerTable
 	consumers consumerTable
+	keys      *encryption.MemoryKeyStore
 }
 
 // NewStore returns an empty store. It is connected, as there is nothing to connect to, unless the shard count is out of
@@ -37,7 +39,7 @@ func NewStore(opts ...Option) *Store {
 	for _, opt := range opts {
 		opt.apply(&c)
 	}
-	s := &Store{shards: c.shards}
+	s := &Store{shards: c.shards, keys: encryption.NewMemoryKeyStore()}
 	shards := min(c.shards, persistence.MaxShards) // Connect refuses more
 	s.journal.init(shards)
 	s.states.init(shards)

@@ -25,7 +25,7 @@ func allBroken() []broken {
 		brokenWrites(), brokenConflicts(), brokenReplays(), brokenShardReads(), brokenIDs(), brokenRecords(), brokenDeletes(),
 		brokenAliasing(), brokenPositions(),
 		brokenSnapshots(), brokenStates(), brokenStateReads(), brokenTimers(), brokenClaims(),
-		brokenLeases(), brokenOffsets(), brokenLetters(),
+		brokenLeases(), brokenOffsets(), brokenLetters(), brokenKeys(), brokenLives(),
 	)
 }
 
@@ -33,7 +33,7 @@ func allBroken() []broken {
 func sound(m *memory.Store) persistencetest.Stores {
 	g := &gate{EventsStore: m, turn: make(chan struct{}, 1)}
 	return persistencetest.Stores{
-		Events: g, Snapshots: m, States: m, Timers: m, Offsets: m, DeadLetters: m,
+		Events: g, Snapshots: m, States: m, Timers: m, Offsets: m, DeadLetters: m, Keys: m,
 		Reopen: func(testing.TB) persistencetest.Stores { return sound(m) },
 		OpenWithShards: func(_ testing.TB, shards uint32) error {
 			if shards != m.ShardCount() {

@@ -27,6 +27,9 @@ func prepare(t testing.TB, s Stores) offsetstore.Lease {
 	if s.Timers != nil {
 		schedule(t, s, newTimer("before", "a", 1))
 	}
+	if s.Keys != nil {
+		addKeys(t, s, newKey("before", 1))
+	}
 	lease := offsetstore.Lease{Consumer: "before", Owner: "owner", Epoch: 1}
 	if s.Offsets != nil {
 		lease = acquire(t, s, "before", "owner", 0)
@@ -66,6 +69,11 @@ func content(t testing.TB, s Stores) []string {
 	}
 	if s.DeadLetters != nil && s.Offsets != nil {
 		all = append(all, texts(letters(t, s, "before"))...)
+	}
+	if s.Keys != nil {
+		keys, life, err := s.Keys.DataKeys(t.Context(), "before")
+		require.NoError(t, err)
+		all = append(append(all, texts(keys)...), fmt.Sprint(life))
 	}
 	return all
 }

@@ -39,6 +39,9 @@ func operations(s Stores, lease offsetstore.Lease) []operation {
 	if s.DeadLetters != nil {
 		all = append(all, letterOperations(s, lease)...)
 	}
+	if s.Keys != nil {
+		all = append(all, keyOperations(s)...)
+	}
 	return all
 }
 
@@ -123,6 +126,25 @@ func letterOperations(s Stores, lease offsetstore.Lease) []operation {
 		{"DeadLetters", func(ctx context.Context) error { return drain(s.DeadLetters.DeadLetters(ctx, "before")) }},
 		{"ParkedEntities", func(ctx context.Context) error { return only(s.DeadLetters.ParkedEntities(ctx, "before", 0)) }},
 		{"DeleteDeadLetters", func(ctx context.Context) error { return s.DeadLetters.DeleteDeadLetters(ctx, "before", 0, 1) }},
+	}
+}
+
+func keyOperations(s Stores) []operation {
+	return []operation{
+		{"DataKeys", func(ctx context.Context) error {
+			_, _, err := s.Keys.DataKeys(ctx, "before")
+			return err
+		}},
+		{"AddDataKey", func(ctx context.Context) error { return s.Keys.AddDataKey(ctx, newKey("before", 2)) }},
+		{"ReplaceDataKey", func(ctx context.Context) error {
+			return s.Keys.ReplaceDataKey(ctx, rewrapped(newKey("before", 1)), "master-1")
+		}},
+		{"ListDataKeys", func(ctx context.Context) error { return only(s.Keys.ListDataKeys(ctx, "", 0, 10)) }},
+		{"LifeOf", func(ctx context.Context) error { return only(s.Keys.LifeOf(ctx, "before")) }},
+		{"PendingErasures", func(ctx context.Context) error { return only(s.Keys.PendingErasures(ctx, "", 10)) }},
+		{"Revive", func(ctx context.Context) error { return s.Keys.Revive(ctx, "before") }},
+		{"BeginErasure", func(ctx context.Context) error { return s.Keys.BeginErasure(ctx, "before") }},
+		{"FinishErasure", func(ctx context.Context) error { return s.Keys.FinishErasure(ctx, "before") }},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
@@ -18,6 +19,7 @@ type Stores struct {
 	Timers      persistence.TimerStore
 	Offsets     offsetstore.OffsetStore
 	DeadLetters offsetstore.DeadLetterStore // tested together with Offsets
+	Keys        encryption.KeyStore
 
 	// Reopen returns connected stores on the same data, as another process would open them; they register their own
 	// cleanup. The first ones stay in use.
@@ -48,6 +50,7 @@ const (
 	needReopen
 	needOpenWithShards
 	needPauseCommit
+	needKeys
 )
 
 // provides returns what the stores can be asked.
@@ -66,6 +69,7 @@ func (s Stores) provides() need {
 		{needReopen, s.Reopen != nil},
 		{needOpenWithShards, s.OpenWithShards != nil},
 		{needPauseCommit, s.PauseCommit != nil},
+		{needKeys, s.Keys != nil},
 	} {
 		if part.given {
 			has |= part.need
@@ -92,6 +96,9 @@ func (s Stores) stores() []persistence.Store {
 	if s.Offsets != nil {
 		stores = append(stores, s.Offsets)
 	}
+	if keys, ok := s.Keys.(persistence.Store); ok {
+		stores = append(stores, keys)
+	}
 	return stores
 }
 
@@ -115,6 +122,7 @@ func Cases() []Case {
 		lifecycleCases, reopenCases, contextCases,
 		appendCases, conflictCases, readCases, idCases, recordCases, deleteCases, aliasCases, shardCases, randomCases,
 		snapshotCases, stateCases, stateShardCases, timerCases, claimCases, leaseCases, offsetCases, deadLetterCases,
+		keyCases, lifeCases,
 	} {
 		cases = append(cases, group()...)
 	}

@@ -25,6 +25,7 @@ func storesAt(t testing.TB, path string) persistencetest.Stores {
 		Timers:      store,
 		Offsets:     store,
 		DeadLetters: store,
+		Keys:        store,
 		Reopen:      func(t testing.TB) persistencetest.Stores { return storesAt(t, path) },
 		OpenWithShards: func(t testing.TB, n uint32) error {
 			other, err := sqlite.Open(path, sqlite.WithShards(n))

@@ -39,7 +39,7 @@ func commonPragmas() []string {
 // forWriting takes the write lock when a transaction begins. It does not wait for locks: the store does that itself, so
 // that the wait obeys the context whatever the driver.
 func forWriting() access {
-	return access{"write", url.Values{"_txlock": {"immediate"}}, append(commonPragmas(), "PRAGMA busy_timeout = 0")}
+	return access{"write", url.Values{"_txlock": {"immediate"}}, append(commonPragmas(), "PRAGMA busy_timeout = 0", "PRAGMA secure_delete = ON")}
 }
 
 // forReading opens the file read-only, so that not even PRAGMA query_only could make it write.
