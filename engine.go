@@ -34,7 +34,8 @@ func NewEngine(name string, eventsStore persistence.EventsStore, opts ...Option)
 var engineName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$`)
 
 // Start makes the engine ready for commands. It validates the whole configuration and asks the stores whether they
-// answer, and reports all problems joined in one error; nothing runs after an error. It connects no store. Starting a
+// answer, and reports all problems joined in one error; nothing runs after an error. It connects no store. It finishes the
+// erasures that were cut off; those that it cannot finish are reported by Health and left to the next Start. Starting a
 // started engine does nothing. An engine that was stopped can be started again. The context bounds Start only.
 func (e *Engine) Start(ctx context.Context) error {
 	e.lifecycle.Lock()
@@ -50,6 +51,7 @@ func (e *Engine) Start(ctx context.Context) error {
 		return err
 	}
 	e.node.Store(n)
+	n.resumeErasures(ctx)
 	return nil
 }
 
@@ -62,7 +64,7 @@ func (e *Engine) validate(ctx context.Context) error {
 	if err := e.config.validate(); err != nil {
 		problems = append(problems, err)
 	}
-	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()))
+	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()), e.config.checkEncryption(ctx))
 	return errors.Join(problems...)
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
+	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -178,7 +180,7 @@ func (n *node) storedKind(ctx context.Context, id string) (*Kind, error) {
 }
 
 // lookUp returns the kind of an entity that a store knows, and whether it keeps durable state. An entity that none knows is
-// [ErrEntityNotFound].
+// [ErrEntityNotFound], one that was erased for ever [ErrErased].
 func (n *node) lookUp(ctx context.Context, id string) (kind string, durable bool, err error) {
 	if n.events != nil {
 		latest, err := n.events.GetLatestEvent(ctx, id)
@@ -186,7 +188,7 @@ func (n *node) lookUp(ctx context.Context, id string) (kind string, durable bool
 			return "", false, fmt.Errorf("%w: %w", ErrRecovery, err)
 		}
 		if latest != nil {
-			return latest.GetKind(), false, nil
+			return latest.GetKind(), false, n.checkErased(id, envelope.IsErasure(latest))
 		}
 	}
 	if n.states != nil {
@@ -195,13 +197,21 @@ func (n *node) lookUp(ctx context.Context, id string) (kind string, durable bool
 			return "", false, fmt.Errorf("%w: %w", ErrRecovery, err)
 		}
 		if latest != nil {
-			return latest.GetKind(), true, nil
+			return latest.GetKind(), true, n.checkErased(id, envelope.IsErasedState(latest))
 		}
 	}
 	return "", false, ErrEntityNotFound
 }
 
-// EntityExists reports whether an entity is live in this engine or known to a store.
+// checkErased returns [ErrErased] for an entity of which the last that is stored is its end, unless it may start anew.
+func (n *node) checkErased(id string, ended bool) error {
+	if ended && !n.config.erasure.StartAnew {
+		return &encryption.ErasedError{PersistenceID: id}
+	}
+	return nil
+}
+
+// EntityExists reports whether an entity is live in this engine or known to a store, and was not erased for ever.
 func (e *Engine) EntityExists(ctx context.Context, entityID string) (bool, error) {
 	n, err := e.running()
 	if err != nil {
@@ -216,7 +226,7 @@ func (e *Engine) EntityExists(ctx context.Context, entityID string) (bool, error
 	ctx, cancel := context.WithTimeout(ctx, n.config.writeTimeout)
 	defer cancel()
 	_, _, err = n.lookUp(ctx, entityID)
-	if errors.Is(err, ErrEntityNotFound) {
+	if errors.Is(err, ErrEntityNotFound) || errors.Is(err, ErrErased) {
 		return false, nil
 	}
 	if err != nil {

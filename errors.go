@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/persistence"
@@ -63,6 +64,9 @@ var (
 
 	// ErrRevisionNotFound reports a revision that an entity has not reached, or whose events were deleted.
 	ErrRevisionNotFound = entity.ErrRevisionNotFound
+
+	// ErrErased reports an entity that was erased, see [Engine.EraseEntity]. A command had no effect.
+	ErrErased = encryption.ErrErased
 
 	// ErrOverloaded reports an entity with too many waiting commands. The command had no effect.
 	ErrOverloaded = egoactor.ErrOverloaded

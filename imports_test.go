@@ -41,11 +41,13 @@ var pinned = map[string][]string{
 		"go.opentelemetry.io/otel/trace",
 		protobufModule,
 	},
-	egoModule + "/egopb":       {protobufModule},
-	egoModule + "/offsetstore": {protobufModule},
-	egoModule + "/persistence": {},
-	egoModule + "/projection":  {protobufModule},
-	egoModule + "/testkit":     {protobufModule},
+	egoModule + "/egopb":        {protobufModule},
+	egoModule + "/encryption":   {protobufModule},
+	egoModule + "/eventadapter": {protobufModule},
+	egoModule + "/offsetstore":  {protobufModule},
+	egoModule + "/persistence":  {},
+	egoModule + "/projection":   {protobufModule},
+	egoModule + "/testkit":      {protobufModule},
 }
 
 // pinnable are the packages that must have an entry in pinned once they exist. The testkit is one because it must work

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goakt "github.com/tochemey/goakt/v3/actor"
@@ -16,6 +17,7 @@ import (
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/erasure"
 	"github.com/actorkeep/ego/internal/journal"
 	"github.com/actorkeep/ego/internal/snapshot"
 	"github.com/actorkeep/ego/internal/telemetry"
@@ -37,6 +39,9 @@ type node struct {
 	observe func() error        // ends the gauges
 	kinds   *kinds
 	spawned spawned
+	eraser  *erasure.Eraser
+
+	unerased atomic.Pointer[error] // why erasures are left pending; nil when none are
 
 	requests entity.Requests
 }
@@ -55,7 +60,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		config: &e.config,
 		events: stores.events,
 		states: stores.states,
-		codec:  new(envelope.Codec),
+		codec:  envelope.New(e.config.sealing()),
 		system: system,
 		record: record,
 		kinds:  newKinds(e.config.kinds),
@@ -72,6 +77,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Now:             time.Now,
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
+		StartAnew:       e.config.erasure.StartAnew,
 	}
 	if stores.events != nil {
 		n.journal = journal.New(n.journalConfig(stores.events))
@@ -98,6 +104,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	if n.observe, err = record.Observe(n.gauges()); err != nil {
 		return nil, errors.Join(err, n.stop(ctx))
 	}
+	n.eraser = n.newEraser(stores)
+	e.config.warnUnwrapped(ctx)
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
 }
@@ -157,6 +165,9 @@ func (n *node) health() error {
 		if status := n.writer.Status(); status.Err != nil {
 			problems = append(problems, fmt.Errorf("ego: %d snapshots or retentions are failing: %w", status.Failing, status.Err))
 		}
+	}
+	if unerased := n.unerased.Load(); unerased != nil {
+		problems = append(problems, fmt.Errorf("ego: erasures are pending: %w", *unerased))
 	}
 	return errors.Join(problems...)
 }

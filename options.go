@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/actorkeep/ego/encryption"
+	"github.com/actorkeep/ego/eventadapter"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -40,6 +42,9 @@ type config struct {
 	telemetry       *Telemetry
 	writeTimeout    time.Duration
 	recoveryTimeout time.Duration
+	encryptor       encryption.Encryptor
+	adapters        []eventadapter.EventAdapter
+	erasure         ErasurePolicy
 	mailboxSize     int
 	entities        spawnConfig
 }
@@ -59,6 +64,9 @@ func newConfig(opts []Option) config {
 	}
 	return c
 }
+
+// encrypted reports whether there is an encryptor.
+func (c *config) encrypted() bool { return !isNil(c.encryptor) }
 
 // validate returns all that is wrong with the configuration.
 func (c *config) validate() error {

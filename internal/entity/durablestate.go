@@ -7,7 +7,6 @@ import (
 	"runtime/debug"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/envelope"
@@ -53,20 +52,19 @@ func (m *durableState) decide(r *Request, prior memory) (memory, error) {
 		return prior, nil
 	}
 	next := memory{state: state, revision: prior.revision + 1}
-	payload := new(anypb.Any)
-	if err := m.shared.Codec.Pack(payload, state); err != nil {
-		return memory{}, invalid("state %s cannot be stored: %w", state.ProtoReflect().Descriptor().FullName(), err)
-	}
-	m.record = &egopb.DurableState{
+	record := &egopb.DurableState{
 		PersistenceId: m.id,
 		Revision:      next.revision,
 		Kind:          m.kind,
-		State:         payload,
 		TimeUnixNano:  m.shared.Now().UnixNano(),
 		WriterId:      m.shared.WriterID,
 		SchemaVersion: m.settings.SchemaVersion,
 	}
-	envelope.StampState(m.record, r.metadata)
+	if err := m.shared.Codec.PackState(r.ctx, record, state); err != nil {
+		return memory{}, notPacked("state", state, err)
+	}
+	envelope.StampState(record, r.metadata)
+	m.record = record
 	return next, nil
 }
 
@@ -116,10 +114,10 @@ func (m *durableState) read(ctx context.Context, commands *window) (memory, erro
 	if err := CheckKind(record.GetKind(), m.kind); err != nil {
 		return memory{}, err
 	}
-	if record.GetDeleted() {
+	if record.GetDeleted() || m.shared.StartAnew && envelope.IsErasedState(record) {
 		return memory{state: initial, revision: record.GetRevision()}, nil
 	}
-	state, err := m.shared.Codec.Open(m.id, record.GetRevision(), record.GetState())
+	state, err := m.shared.Codec.OpenState(ctx, record)
 	if err != nil {
 		return memory{}, err
 	}

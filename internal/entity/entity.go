@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/snapshot"
 	"github.com/actorkeep/ego/internal/telemetry"
@@ -37,6 +38,7 @@ type Shared struct {
 
 	WriteTimeout    time.Duration // bounds one write of a state
 	RecoveryTimeout time.Duration // bounds one attempt to recover an entity
+	StartAnew       bool          // an entity that was erased begins another life; else its commands are refused
 }
 
 // Settings are what can be chosen per kind or per entity.
@@ -46,6 +48,7 @@ type Settings struct {
 	DedupWindow      int           // command ids remembered
 	SnapshotInterval uint64        // events between two snapshots; zero takes none
 	SchemaVersion    uint32        // of the states in snapshots; one of another version is not used
+	EventVersion     uint32        // of the events, for adapters
 	Retention        snapshot.Retention
 	Directive        Directive // after a handler that panicked or broke its contract
 }
@@ -90,6 +93,7 @@ type Entity struct {
 	shared   *Shared
 
 	live      bool   // memory is what the store holds
+	erasures  uint64 // how often the entity had been erased when it was recovered
 	stopped   bool   // to be let go
 	committed memory // durable
 	candidate memory // committed and what is pending
@@ -121,6 +125,12 @@ func (e *Entity) handle(ctx context.Context, r *Request) error {
 	if r.Abandoned() {
 		return nil
 	}
+	if e.shared.Codec.Guards() {
+		if err := e.admit(ctx); err != nil {
+			r.Fail(err)
+			return err
+		}
+	}
 	if err := e.ensureLive(ctx); err != nil {
 		r.Fail(err)
 		return err
@@ -149,6 +159,10 @@ func (e *Entity) ensureLive(ctx context.Context) error {
 	started := time.Now()
 	m, replayed, err := e.model.load(ctx, &e.commands)
 	e.shared.Telemetry.Recovered(e.kind, replayed, time.Since(started), err)
+	if errors.Is(err, encryption.ErrErased) {
+		e.commands.forget()
+		return err
+	}
 	if err != nil {
 		e.recovery.failed()
 		e.commands.forget()
@@ -171,6 +185,9 @@ func (e *Entity) decide(r *Request) {
 			var refusal *Refusal
 			if errors.As(err, &refusal) && refusal.tainted {
 				e.taint()
+			}
+			if errors.Is(err, encryption.ErrErased) {
+				e.live = false
 			}
 			return
 		}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/persistence"
 )
@@ -38,7 +39,8 @@ type eventSourced struct {
 	behavior EventSourced
 	settings *Settings
 	shared   *Shared
-	records  []*egopb.Event // pending
+	records  []*egopb.Event  // pending
+	opened   []proto.Message // of one stored event; used by replay
 
 	snapshotted uint64 // number of the newest snapshot that was offered or recovered from
 }
@@ -67,12 +69,13 @@ func (m *eventSourced) decide(r *Request, prior memory) (memory, error) {
 func (m *eventSourced) record(r *Request, event proto.Message, number uint64) error {
 	record := envelope.NewRecord()
 	m.records = append(m.records, record)
-	if err := m.shared.Codec.Pack(record.Payload, event); err != nil {
-		return invalid("event %s cannot be stored: %w", event.ProtoReflect().Descriptor().FullName(), err)
-	}
 	record.PersistenceId = m.id
 	record.SequenceNumber = number
+	if err := m.shared.Codec.PackEvent(r.ctx, record, event); err != nil {
+		return notPacked("event", event, err)
+	}
 	record.Kind = m.kind
+	record.SchemaVersion = m.settings.EventVersion
 	record.TimeUnixNano = m.shared.Now().UnixNano()
 	record.WriterId = m.shared.WriterID
 	envelope.Stamp(record, r.metadata)
@@ -103,24 +106,50 @@ func (m *eventSourced) release(from int) {
 }
 
 // replay folds the events after m up to and including a number. It fails, rather than answer with a wrong state, when the
-// journal does not lead there without a gap.
+// journal does not lead there without a gap, or when events of it were erased. An erasure begins another life, to which
+// nothing before it matters.
 func (m *eventSourced) replay(ctx context.Context, from memory, to uint64, commands *window) (memory, error) {
 	current := from
+	var broken error // why the state cannot be known, until an erasure
+	ended := false   // the last event was an erasure
 	for event, err := range m.shared.Events.ReplayEvents(ctx, m.id, from.revision+1, to) {
 		if err != nil {
 			return memory{}, err
 		}
-		if event.GetSequenceNumber() != current.revision+1 {
-			return memory{}, fmt.Errorf("the journal continues with event %d after event %d: the events between were deleted",
-				event.GetSequenceNumber(), current.revision)
-		}
 		if err := CheckKind(event.GetKind(), m.kind); err != nil {
 			return memory{}, err
 		}
-		if current, err = m.apply(ctx, event, current); err != nil {
+		number := event.GetSequenceNumber()
+		if ended = envelope.IsErasure(event); ended {
+			if current.state, err = m.initialState(); err != nil {
+				return memory{}, err
+			}
+			commands.forget()
+			current.revision, broken = number, nil
+			continue
+		}
+		if broken == nil && number != current.revision+1 {
+			broken = fmt.Errorf("the journal continues with event %d after event %d: the events between were deleted", number, current.revision)
+		}
+		if broken != nil {
+			continue
+		}
+		next, err := m.apply(ctx, event, current)
+		if errors.Is(err, encryption.ErrErased) {
+			broken = err
+			continue
+		}
+		if err != nil {
 			return memory{}, err
 		}
-		commands.add(event.GetCommandId(), current.revision)
+		current = next
+		commands.add(event.GetCommandId(), number)
+	}
+	if broken == nil && ended && !m.shared.StartAnew {
+		broken = &encryption.ErasedError{PersistenceID: m.id}
+	}
+	if broken != nil {
+		return memory{}, broken
 	}
 	if current.revision == from.revision {
 		return current, m.checkNothingAfter(ctx, from.revision, to)
@@ -143,20 +172,27 @@ func (m *eventSourced) checkNothingAfter(ctx context.Context, number, to uint64)
 		return nil
 	case highest < number:
 		return fmt.Errorf("%w: it holds %d events, the journal %d", errAhead, number, highest)
+	case envelope.IsErasure(latest):
+		return &encryption.ErasedError{PersistenceID: m.id}
 	}
 	return fmt.Errorf("the events %d to %d were deleted", number+1, min(to, latest.GetSequenceNumber()))
 }
 
-// apply opens a stored event and folds it.
+// apply opens a stored event and folds what it became, at one revision.
 func (m *eventSourced) apply(ctx context.Context, event *egopb.Event, prior memory) (memory, error) {
-	message, err := m.shared.Codec.Open(m.id, event.GetSequenceNumber(), event.GetPayload())
+	messages, err := m.shared.Codec.OpenMessages(ctx, event, m.opened[:0])
 	if err != nil {
 		return memory{}, err
 	}
-	next, err := m.fold(ctx, message, prior)
-	if err != nil {
-		return memory{}, fmt.Errorf("event %d: %w", event.GetSequenceNumber(), err)
+	m.opened = messages
+	next := prior
+	for i, message := range messages {
+		messages[i] = nil
+		if next, err = m.fold(ctx, message, next); err != nil {
+			return memory{}, fmt.Errorf("event %d: %w", event.GetSequenceNumber(), err)
+		}
 	}
+	next.revision = event.GetSequenceNumber()
 	return next, nil
 }
 

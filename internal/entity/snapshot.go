@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 
-	"google.golang.org/protobuf/types/known/anypb"
-
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/snapshot"
 )
@@ -73,7 +71,7 @@ func (m *eventSourced) snapshotAt(ctx context.Context, below uint64) (memory, *e
 	if err := CheckKind(taken.GetKind(), m.kind); err != nil {
 		return memory{}, nil, err
 	}
-	base, err := m.openSnapshot(taken)
+	base, err := m.openSnapshot(ctx, taken)
 	if err != nil {
 		m.ignore(taken.GetSequenceNumber(), err)
 		return memory{}, taken, nil
@@ -81,11 +79,11 @@ func (m *eventSourced) snapshotAt(ctx context.Context, below uint64) (memory, *e
 	return base, taken, nil
 }
 
-func (m *eventSourced) openSnapshot(taken *egopb.Snapshot) (memory, error) {
+func (m *eventSourced) openSnapshot(ctx context.Context, taken *egopb.Snapshot) (memory, error) {
 	if got, want := taken.GetSchemaVersion(), m.settings.SchemaVersion; got != want {
 		return memory{}, fmt.Errorf("its schema version is %d, not %d", got, want)
 	}
-	state, err := m.shared.Codec.Open(m.id, taken.GetSequenceNumber(), taken.GetState())
+	state, err := m.shared.Codec.OpenSnapshot(ctx, taken)
 	if err != nil {
 		return memory{}, err
 	}
@@ -99,15 +97,9 @@ func (m *eventSourced) ignore(number uint64, why error) {
 }
 
 // stored offers a snapshot when enough events have become durable since the last one.
-func (m *eventSourced) stored(_ context.Context, durable memory, commands *window) {
+func (m *eventSourced) stored(ctx context.Context, durable memory, commands *window) {
 	interval := m.settings.SnapshotInterval
 	if interval == 0 || m.shared.Snapshots == nil || durable.revision < m.snapshotted+interval {
-		return
-	}
-	payload := new(anypb.Any)
-	if err := m.shared.Codec.Pack(payload, durable.state); err != nil {
-		m.shared.Logger.Warn("no snapshot: the state cannot be stored", "entity", m.id, "kind", m.kind, "error", err)
-		m.snapshotted = durable.revision
 		return
 	}
 	job := &snapshot.Job{
@@ -115,13 +107,17 @@ func (m *eventSourced) stored(_ context.Context, durable memory, commands *windo
 			PersistenceId:   m.id,
 			SequenceNumber:  durable.revision,
 			Kind:            m.kind,
-			State:           payload,
 			TimeUnixNano:    m.shared.Now().UnixNano(),
 			HandledCommands: commands.handled(),
 			SchemaVersion:   m.settings.SchemaVersion,
 			WriterId:        m.shared.WriterID,
 		},
 		Retention: m.settings.Retention,
+	}
+	if err := m.shared.Codec.PackSnapshot(ctx, job.Snapshot, durable.state); err != nil {
+		m.shared.Logger.Warn("no snapshot: the state cannot be stored", "entity", m.id, "kind", m.kind, "error", err)
+		m.snapshotted = durable.revision
+		return
 	}
 	if m.shared.Snapshots.Offer(job) {
 		m.snapshotted = durable.revision

@@ -61,6 +61,7 @@ type Writer struct {
 	wake    *sync.Cond
 	jobs    map[string]*Job // the newest of each entity: queued, running or waiting to be tried again
 	queue   []string
+	running map[string]chan struct{} // closed when the job that a worker has at hand is done
 	failing map[string]*time.Timer
 	err     error
 	stopped bool
@@ -68,7 +69,7 @@ type Writer struct {
 
 // NewWriter returns a running writer.
 func NewWriter(config Config) *Writer {
-	w := &Writer{config: config, jobs: make(map[string]*Job), failing: make(map[string]*time.Timer)}
+	w := &Writer{config: config, jobs: make(map[string]*Job), failing: make(map[string]*time.Timer), running: make(map[string]chan struct{})}
 	w.wake = sync.NewCond(&w.mu)
 	for range workers {
 		w.wg.Go(w.loop)
@@ -167,6 +168,7 @@ func (w *Writer) next() (string, *Job) {
 	id := w.queue[0]
 	w.queue[0] = ""
 	w.queue = w.queue[1:]
+	w.running[id] = make(chan struct{})
 	return id, w.jobs[id]
 }
 
@@ -177,7 +179,10 @@ func (w *Writer) settle(id string, job *Job, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	close(w.running[id])
+	delete(w.running, id)
 	switch {
+	case w.jobs[id] == nil: // forgotten
 	case w.jobs[id] != job:
 		w.enqueue(id)
 	case err == nil || w.stopped:
