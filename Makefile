@@ -65,6 +65,10 @@ test: postgres ## Test all modules with the race detector
 generate: $(BUF) $(PROTOC_GEN_GO) ## Generate Go from the protobuf files
 	@buf generate
 
+.PHONY: golden
+golden: ## Record golden files of events that have none yet
+	@$(call in-modules,$(CODE_MODULES),EGO_GOLDEN=record go test -count=1 -run Golden ./...)
+
 .PHONY: tidy
 tidy: ## Tidy go.mod and go.sum of all modules
 	@$(call in-modules,$(MODULES),go mod tidy)
