@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/encryption"
+	"github.com/actorkeep/ego/eventadapter"
 	"github.com/actorkeep/ego/persistence/memory"
 )
 
@@ -106,4 +108,35 @@ func ExampleEngine_History() {
 	// 2 2 <nil>
 	// 3 3 <nil>
 	// 3 <nil>
+}
+
+func ExampleEngine_EraseEntity() {
+	ctx := context.Background()
+	keys := encryption.NewMemoryKeyStore() // in a service: a durable store, with encryption.WithWrapper
+	engine := startCounters(ctx, ego.WithEncryption(encryption.NewAESEncryptor(keys)))
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+	state, _, err := engine.SendCommand(ctx, "visits", wrapperspb.Int64(5), time.Second)
+	fmt.Println(state, err)
+
+	fmt.Println("erased:", engine.EraseEntity(ctx, "visits"))
+	_, _, err = engine.SendCommand(ctx, "visits", wrapperspb.Int64(1), time.Second)
+	fmt.Println(errors.Is(err, ego.ErrErased))
+	// Output:
+	// value:5 <nil>
+	// erased: <nil>
+	// true
+}
+
+func ExampleWithEventAdapters() {
+	ctx := context.Background()
+	engine := startCounters(ctx, ego.WithEventAdapters(
+		// Counters once counted in dozens, with another type.
+		eventadapter.Upcast(func(dozens *wrapperspb.Int32Value) (*wrapperspb.Int64Value, error) {
+			return wrapperspb.Int64(12 * int64(dozens.GetValue())), nil
+		}),
+		eventadapter.Drop("counters.v1.Looked"),
+	))
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+	fmt.Println(engine.Started())
+	// Output: true
 }
