@@ -78,7 +78,7 @@ func orNew(event *egopb.Event) *egopb.Event {
 func otherFields(event *egopb.Event) *egopb.Event {
 	unknown := event.ProtoReflect().GetUnknown()
 	if event.GetCommandId() == "" && event.GetCorrelationId() == "" && event.GetCausationId() == "" && event.GetKeyId() == "" &&
-		event.GetTrace() == nil && len(event.GetTags()) == 0 && len(event.GetMetadata()) == 0 && len(unknown) == 0 {
+		event.GetSchemaVersion() == 0 && event.GetTrace() == nil && len(event.GetTags()) == 0 && len(event.GetMetadata()) == 0 && len(unknown) == 0 {
 		return nil
 	}
 	others := &egopb.Event{
@@ -89,6 +89,7 @@ func otherFields(event *egopb.Event) *egopb.Event {
 		Tags:          event.GetTags(),
 		Metadata:      event.GetMetadata(),
 		KeyId:         event.GetKeyId(),
+		SchemaVersion: event.GetSchemaVersion(),
 	}
 	others.ProtoReflect().SetUnknown(unknown)
 	return others
