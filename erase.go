@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/actorkeep/ego/encryption"
@@ -106,20 +107,11 @@ func (n *node) scrubbers(s stores) []persistence.Scrubber {
 	}
 	var found []persistence.Scrubber
 	for _, candidate := range candidates {
-		if scrubber, ok := candidate.(persistence.Scrubber); ok && !contains(found, scrubber) {
+		if scrubber, ok := candidate.(persistence.Scrubber); ok && !slices.Contains(found, scrubber) {
 			found = append(found, scrubber)
 		}
 	}
 	return found
-}
-
-func contains(scrubbers []persistence.Scrubber, wanted persistence.Scrubber) bool {
-	for _, s := range scrubbers {
-		if s == wanted {
-			return true
-		}
-	}
-	return false
 }
 
 // resumeErasures finishes what other runs have left pending. What it cannot finish is logged and reported by Health.

@@ -232,7 +232,7 @@ func TestErasureIsCutOff(t *testing.T) { // G10
 					store := newStore(t)
 					faults := persistencetest.NewFaults()
 					faulty := &faultyStore{Backend: faults.Backend(store), KeyStore: store}
-					opts := append(ways(store)[way], ego.WithSnapshotInterval(2))
+					opts := append([]ego.Option{ego.WithSnapshotInterval(2)}, ways(store)[way]...)
 					engine := startEngine(t, faulty, opts...)
 					open(t, engine, "a")
 					for range 5 {

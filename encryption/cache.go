@@ -2,6 +2,7 @@ package encryption
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,9 +54,9 @@ func (r *keyring) find(keyID string) *dataKey {
 	if r == nil {
 		return nil
 	}
-	for i := len(r.keys) - 1; i >= 0; i-- {
-		if r.keys[i].stored.GetKeyId() == keyID {
-			return r.keys[i]
+	for _, key := range slices.Backward(r.keys) {
+		if key.stored.GetKeyId() == keyID {
+			return key
 		}
 	}
 	return nil

@@ -25,8 +25,8 @@ type KeyStore interface {
 	// [CheckDataKey] refuses is [ErrInvalidKey].
 	AddDataKey(ctx context.Context, key *egopb.DataKey) error
 
-	// ReplaceDataKey stores a key in another wrapping in place of the one of the same version and id, provided that that
-	// one is still wrapped with the master key formerMasterKeyID and not destroyed, else it is [ErrKeyConflict].
+	// ReplaceDataKey stores a key in another wrapping in place of the one of the same version and id, which must still be
+	// wrapped with the master key formerMasterKeyID and not be destroyed, else it is [ErrKeyConflict].
 	ReplaceDataKey(ctx context.Context, key *egopb.DataKey, formerMasterKeyID string) error
 
 	// ListDataKeys returns at most limit keys after the key of an entity with a version, ordered by the bytes of entity ids

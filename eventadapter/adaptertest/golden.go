@@ -112,7 +112,7 @@ func checkFile(chain *eventadapter.Chain, name string, update bool) error {
 	if err != nil {
 		return err
 	}
-	if !slices.EqualFunc(want, got, func(a, b proto.Message) bool { return proto.Equal(a, b) }) {
+	if !slices.EqualFunc(want, got, proto.Equal) {
 		return fmt.Errorf("it opens as %s, and the file says %s; if that is right, run the test with %s=update",
 			texts(got), texts(want), modeVariable)
 	}

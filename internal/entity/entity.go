@@ -182,13 +182,7 @@ func (e *Entity) decide(r *Request) {
 		next, err := e.model.decide(r, e.candidate)
 		if err != nil {
 			r.revision, r.err = 0, err
-			var refusal *Refusal
-			if errors.As(err, &refusal) && refusal.tainted {
-				e.taint()
-			}
-			if errors.Is(err, encryption.ErrErased) {
-				e.live = false
-			}
+			e.distrust(err)
 			return
 		}
 		if next.revision != e.candidate.revision {
@@ -198,6 +192,17 @@ func (e *Entity) decide(r *Request) {
 		r.revision = next.revision
 	}
 	r.state = proto.Clone(e.candidate.state) // now, before any handler sees the state again
+}
+
+// distrust lets go of the memory when what a command failed of says so.
+func (e *Entity) distrust(err error) {
+	var refusal *Refusal
+	if errors.As(err, &refusal) && refusal.tainted {
+		e.taint()
+	}
+	if errors.Is(err, encryption.ErrErased) {
+		e.live = false
+	}
 }
 
 // taint follows the directive after a handler that cannot be trusted. What is pending is sound and will be written.

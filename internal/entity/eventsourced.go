@@ -121,11 +121,10 @@ func (m *eventSourced) replay(ctx context.Context, from memory, to uint64, comma
 		}
 		number := event.GetSequenceNumber()
 		if ended = envelope.IsErasure(event); ended {
-			if current.state, err = m.initialState(); err != nil {
+			if current, err = m.begin(number, commands); err != nil {
 				return memory{}, err
 			}
-			commands.forget()
-			current.revision, broken = number, nil
+			broken = nil
 			continue
 		}
 		if broken == nil && number != current.revision+1 {
@@ -145,16 +144,22 @@ func (m *eventSourced) replay(ctx context.Context, from memory, to uint64, comma
 		current = next
 		commands.add(event.GetCommandId(), number)
 	}
-	if broken == nil && ended && !m.shared.StartAnew {
-		broken = &encryption.ErasedError{PersistenceID: m.id}
-	}
-	if broken != nil {
+	switch {
+	case broken != nil:
 		return memory{}, broken
-	}
-	if current.revision == from.revision {
+	case ended && !m.shared.StartAnew:
+		return memory{}, &encryption.ErasedError{PersistenceID: m.id}
+	case current.revision == from.revision:
 		return current, m.checkNothingAfter(ctx, from.revision, to)
 	}
 	return current, nil
+}
+
+// begin returns the memory of a life that begins after the erasure with a number.
+func (m *eventSourced) begin(number uint64, commands *window) (memory, error) {
+	commands.forget()
+	initial, err := m.initialState()
+	return memory{state: initial, revision: number}, err
 }
 
 // checkNothingAfter returns an error when the journal has events above a number, up to another, that replay did not get:

@@ -5,7 +5,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/testpb"
@@ -21,8 +20,8 @@ func TestPlainAllocatesNothingExtra(t *testing.T) { // not parallel: it counts a
 	require.Zero(t, testing.AllocsPerRun(100, func() { _ = codec.PackEvent(ctx, event, message) }))
 
 	into := make([]proto.Message, 0, 1)
-	bare := testing.AllocsPerRun(100, func() { _, _ = (&anypb.Any{}).UnmarshalNew(); _, _ = event.GetPayload().UnmarshalNew() })
-	bare -= testing.AllocsPerRun(100, func() { _, _ = (&anypb.Any{}).UnmarshalNew() })
-	require.Equal(t, bare, testing.AllocsPerRun(100, func() { _, _ = codec.OpenMessages(ctx, event, into) }))
+	bare := testing.AllocsPerRun(100, func() { _, _ = event.GetPayload().UnmarshalNew() })
+	opened := testing.AllocsPerRun(100, func() { _, _ = codec.OpenMessages(ctx, event, into) })
+	require.LessOrEqual(t, opened, bare)
 	require.False(t, codec.Guards())
 }

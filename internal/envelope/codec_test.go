@@ -2,7 +2,6 @@ package envelope_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -89,7 +88,7 @@ func TestCodec(t *testing.T) {
 		_, err = codec.Open(t.Context(), event)
 		require.ErrorIs(t, err, encryption.ErrErased)
 		var broken *envelope.DecodeError
-		require.False(t, errors.As(err, &broken))
+		require.NotErrorAs(t, err, &broken)
 		require.ErrorIs(t, codec.PackEvent(t.Context(), newRecord("a", 3), &testpb.Deposited{}), encryption.ErrErased)
 
 		opened, err := codec.Open(t.Context(), &egopb.Event{PersistenceId: "a", SequenceNumber: 1, Deleted: true})

@@ -137,12 +137,13 @@ func (c *Codec) Pack(ctx context.Context, at encryption.Record, payload *anypb.A
 		return "", err
 	}
 	at.TypeURL = c.typeURL(message.ProtoReflect().Descriptor())
-	sealed, keyID, err := c.encryptor.Seal(ctx, &at, payload.Value[:0], *plaintext)
+	buffer := payload.Value[:0]
+	sealed, keyID, err := c.encryptor.Seal(ctx, &at, buffer, *plaintext)
 	if err != nil {
 		return "", keyError(&at, err)
 	}
 	if keyID == "" {
-		sealed = append(payload.Value[:0], *plaintext...)
+		sealed = append(sealed, *plaintext...)
 	}
 	payload.TypeUrl, payload.Value = at.TypeURL, sealed
 	return keyID, nil

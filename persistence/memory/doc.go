@@ -11,6 +11,7 @@
 // # Locks
 //
 // Each shard of the journal has a lock; a write takes those of its shards in ascending order, and below them the lock of
-// the list of ids. States, snapshots, timers, consumers and keys have one lock each, and no call holds two of them. Records are
-// encoded before a lock is taken and decoded after it was released, and no lock is held while a caller's loop runs.
+// the list of ids. States, snapshots, timers, consumers and keys have one lock each, and no call holds two of them.
+// Records are encoded before a lock is taken and decoded after it was released, and no lock is held while a caller's loop
+// runs.
 package memory
