@@ -28,6 +28,7 @@ type flaky struct {
 	mu    sync.Mutex
 	down  bool
 	calls int
+	hold  chan struct{} // snapshots wait for it when it is not nil
 }
 
 func (f *flaky) set(down bool) {
@@ -55,6 +56,9 @@ func (f *flaky) attempt() error {
 func (f *flaky) WriteSnapshot(ctx context.Context, s *egopb.Snapshot) error {
 	if err := f.attempt(); err != nil {
 		return err
+	}
+	if f.hold != nil {
+		<-f.hold
 	}
 	return f.Store.WriteSnapshot(ctx, s)
 }
@@ -161,6 +165,48 @@ func TestWriter(t *testing.T) {
 			require.Nil(t, older)
 			<-time.After(time.Minute)
 			require.Equal(t, 2, store.attempts(), "the older one is not tried again")
+		})
+	})
+	t.Run("ForgottenIsNotWrittenLater", func(t *testing.T) { // G10
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			w, store := start(t)
+			store.set(true)
+			require.True(t, w.Offer(job("a", 3, snapshot.Retention{})))
+			require.True(t, w.Offer(job("b", 3, snapshot.Retention{})))
+			synctest.Wait()
+			require.NoError(t, w.Forget(t.Context(), "a"))
+			require.NoError(t, w.Forget(t.Context(), "unknown"))
+			require.Equal(t, 1, w.Status().Pending)
+			store.set(false)
+			<-time.After(time.Minute)
+			require.Zero(t, latest(t, store))
+			require.Equal(t, snapshot.Status{}, w.Status())
+			require.True(t, w.Offer(job("a", 5, snapshot.Retention{})))
+			synctest.Wait()
+			require.EqualValues(t, 5, latest(t, store))
+		})
+	})
+	t.Run("ForgetWaitsForWhatIsBeingWritten", func(t *testing.T) { // G10
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			w, store := start(t)
+			held := make(chan struct{})
+			store.hold = held
+			require.True(t, w.Offer(job("a", 3, snapshot.Retention{})))
+			synctest.Wait()
+			ended, cancel := context.WithCancel(t.Context())
+			cancel()
+			require.ErrorIs(t, w.Forget(ended, "a"), context.Canceled)
+			forgotten := make(chan error)
+			go func() { forgotten <- w.Forget(t.Context(), "a") }()
+			synctest.Wait()
+			require.Zero(t, latest(t, store))
+			close(held)
+			require.NoError(t, <-forgotten)
+			require.EqualValues(t, 3, latest(t, store), "whoever forgets can delete it now")
+			synctest.Wait()
+			require.Equal(t, snapshot.Status{}, w.Status())
 		})
 	})
 	t.Run("StopEndsAlsoWhatIsFailing", func(t *testing.T) { // G12

@@ -1,11 +1,13 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -17,12 +19,9 @@ import (
 var _ encryption.KeyStore = (*Store)(nil)
 
 const (
-	// One statement, so that the keys and the life are from one moment. There is always a row.
-	selectDataKeys = `SELECT coalesce(l.phase, 0), coalesce(l.erasures, 0), k.record
-		FROM (SELECT ?1 AS id) AS wanted
-		LEFT JOIN ego_lives AS l ON l.persistence_id = wanted.id
-		LEFT JOIN ego_data_keys AS k ON k.persistence_id = wanted.id
-		ORDER BY k.version`
+	// One statement, so that the keys and the life are from one moment. A row without a record is the life.
+	selectDataKeys = `SELECT phase, erasures, NULL FROM ego_lives WHERE persistence_id = ?1
+		UNION ALL SELECT 0, 0, record FROM ego_data_keys WHERE persistence_id = ?1`
 	selectLastKeyVersion = `SELECT coalesce(max(version), 0) FROM ego_data_keys WHERE persistence_id = ?`
 	selectKeyExists      = `SELECT 1 FROM ego_data_keys WHERE persistence_id = ? AND key_id = ?`
 	insertDataKey        = `INSERT INTO ego_data_keys (persistence_id, version, key_id, master_key_id, destroyed, record)
@@ -36,9 +35,16 @@ const (
 // DataKeys implements [encryption.KeyStore].
 func (s *Store) DataKeys(ctx context.Context, persistenceID string) (keys []*egopb.DataKey, life encryption.Life, err error) {
 	err = s.read(ctx, "read keys from", selectDataKeys, func(rows *sql.Rows) error {
-		var record sql.RawBytes
-		if err := rows.Scan(&life.Phase, &life.Erasures, &record); err != nil || record == nil {
+		var (
+			stored encryption.Life
+			record sql.RawBytes
+		)
+		if err := rows.Scan(&stored.Phase, &stored.Erasures, &record); err != nil {
 			return err
+		}
+		if record == nil {
+			life = stored
+			return nil
 		}
 		key := new(egopb.DataKey)
 		keys = append(keys, key)
@@ -47,6 +53,7 @@ func (s *Store) DataKeys(ctx context.Context, persistenceID string) (keys []*ego
 	if err != nil {
 		return nil, encryption.Life{}, err
 	}
+	slices.SortFunc(keys, func(a, b *egopb.DataKey) int { return cmp.Compare(a.GetVersion(), b.GetVersion()) })
 	return keys, life, nil
 }
 

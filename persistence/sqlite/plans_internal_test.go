@@ -21,6 +21,7 @@ func TestQueryPlans(t *testing.T) {
 		selectShardPositions, selectShardStatePositions, selectIDs, selectParked, selectDeletedTo, selectNextDeletion,
 		deleteEvents, selectRecordAt, claimTimers, selectOwnerTimers, selectDeadLetters, selectOffsets, selectLeases,
 		completeTimer, deleteTimer, deleteTimers, deleteSnapshots, deleteDeadLetter,
+		selectLastKeyVersion, selectKeyExists, updateDataKey, selectKeyPage, selectLife, selectLiveKeys, destroyDataKey, selectErasing,
 	}, append(writeStatements, readStatements...)...)
 	for _, query := range queries {
 		rows, err := store.current().reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)

@@ -23,6 +23,7 @@ var (
 	readStatements = []string{ //nolint:gochecknoglobals // immutable
 		selectShards, selectLatestEvent, selectReplay, selectShardEvents,
 		selectLatestState, selectShardStates, selectSnapshot, selectDueTimer, selectNextTimer,
+		selectDataKeys,
 	}
 )
 
