@@ -137,10 +137,7 @@ func (e *AESEncryptor) Open(ctx context.Context, record *Record, keyID string, d
 
 // bounded bounds a call that may have to unwrap a key, and costs nothing for another.
 func (e *AESEncryptor) bounded(ctx context.Context, key *dataKey) (context.Context, context.CancelFunc) {
-	key.mu.Lock()
-	ready := key.secret != nil
-	key.mu.Unlock()
-	if ready {
+	if key.secret.Load() != nil {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, e.keyTimeout)

@@ -18,11 +18,11 @@ const maxOpeners = 16
 type dataKey struct {
 	stored *egopb.DataKey
 
-	mu      sync.Mutex
-	secret  []byte // nil until it is unwrapped
-	openers map[salt]cipher.AEAD
-
+	secret atomic.Pointer[[]byte] // nil until it is unwrapped
 	sealer atomic.Pointer[sealer]
+
+	mu      sync.Mutex
+	openers map[salt]cipher.AEAD
 }
 
 // A sealer is the message key that this process seals with.
@@ -39,19 +39,14 @@ func (k *dataKey) same(stored *egopb.DataKey) bool {
 
 // unwrap returns the secret.
 func (k *dataKey) unwrap(ctx context.Context, wrapper Wrapper) ([]byte, error) {
-	k.mu.Lock()
-	secret := k.secret
-	k.mu.Unlock()
-	if secret != nil {
-		return secret, nil
+	if secret := k.secret.Load(); secret != nil {
+		return *secret, nil
 	}
 	secret, err := unwrapped(ctx, wrapper, k.stored)
 	if err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	k.secret = secret
-	k.mu.Unlock()
+	k.secret.Store(&secret)
 	return secret, nil
 }
 
