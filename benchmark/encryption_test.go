@@ -3,6 +3,7 @@ package benchmark
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +31,21 @@ func seals(b *testing.B, store *memory.Store) map[string][]ego.Option {
 	}
 }
 
+// measureCPU reports the processor time per operation besides the time by the clock: what else runs on the machine does not
+// count.
+func measureCPU(b *testing.B) {
+	b.Helper()
+	before := cpuTime(b)
+	b.Cleanup(func() { b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N), "cpu-ns/op") })
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	require.NoError(b, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 var sealNames = []string{"plain", "aes", "adapted"}
 
 func startSealing(b *testing.B, store *memory.Store, seal string) *ego.Engine {
@@ -53,6 +69,7 @@ func BenchmarkSealedCommand(b *testing.B) {
 					_, _, err := engine.SendCommand(context.Background(), id, &testpb.Deposit{Amount: 1}, time.Minute)
 					require.NoError(b, err)
 				}
+				measureCPU(b)
 				run(b, senders, func(i int) func() error {
 					command := &testpb.Deposit{Amount: 1}
 					return func() error {
@@ -79,6 +96,7 @@ func BenchmarkSealedReplay(b *testing.B) {
 				_, _, err := engine.SendCommand(context.Background(), "a", &testpb.Deposit{Amount: 1}, time.Minute)
 				require.NoError(b, err)
 			}
+			measureCPU(b)
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
 				if n%length == 0 {
