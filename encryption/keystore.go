@@ -12,7 +12,8 @@ import (
 //
 // A key store must make every write durable before it returns, obey contexts, accept concurrent calls, keep and share no
 // memory with its callers, and give each write the effect of a transaction, between processes as well. What it has
-// replaced or destroyed must not be left in its files once [Erasures.FinishErasure] has returned.
+// destroyed must not come back by any of its calls, nor by a dump. A store that can also remove the traces from its files is
+// a persistence.Scrubber; one that cannot says for how long they stay.
 type KeyStore interface {
 	Erasures
 

@@ -46,6 +46,7 @@ func storesAt(t testing.TB, schema string) persistencetest.Stores {
 		Timers:      store,
 		Offsets:     store,
 		DeadLetters: store,
+		Keys:        store,
 		Reopen:      func(t testing.TB) persistencetest.Stores { return storesAt(t, schema) },
 		OpenWithShards: func(t testing.TB, n uint32) error {
 			other := postgres.NewStore(pool, postgres.WithSchema(schema), postgres.WithShards(n))

@@ -37,6 +37,7 @@ type batch struct {
 	states      textColumn
 	keyIDs      textColumn
 	writerIDs   textColumn
+	versions    []*int64 // nil as long as all are zero
 }
 
 // A textColumn is a column whose values may be absent. It is nil as long as all are.
@@ -107,6 +108,12 @@ func (b *batch) fill(i, n int, event *egopb.Event) error {
 	b.causation.set(i, n, &event.CausationId)
 	b.keyIDs.set(i, n, &event.KeyId)
 	b.writerIDs.set(i, n, &event.WriterId)
+	if version := int64(event.GetSchemaVersion()); version != 0 {
+		if b.versions == nil {
+			b.versions = make([]*int64, n)
+		}
+		b.versions[i] = &version
+	}
 	if len(event.GetTags()) > 0 {
 		literal := arrayLiteral(event.GetTags())
 		b.tags.put(i, n, &literal)
@@ -129,6 +136,7 @@ func (b *batch) args() []any {
 		b.ids, b.numbers, b.eventShards, b.offsets, b.times, b.kinds, b.payloads,
 		[]*string(b.typeURLs), []*string(b.tags), []*string(b.metadata), []*string(b.commandIDs), []*string(b.correlation),
 		[]*string(b.causation), []*string(b.parents), []*string(b.states), []*string(b.keyIDs), []*string(b.writerIDs),
+		b.versions,
 	}
 }
 

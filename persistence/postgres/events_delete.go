@@ -17,7 +17,7 @@ const eraseEvents = `WITH next AS (
 	), erased AS (
 		UPDATE ego.events e SET deleted = true, time_unix_nano = 0, type_url = NULL, payload = NULL, tags = NULL,
 			metadata = NULL, command_id = NULL, correlation_id = NULL, causation_id = NULL, traceparent = NULL,
-			tracestate = NULL, key_id = NULL, writer_id = NULL
+			tracestate = NULL, key_id = NULL, writer_id = NULL, schema_version = NULL
 		FROM next WHERE e.persistence_id = $1 AND e.sequence_number = next.sequence_number
 		RETURNING e.sequence_number
 	), marked AS (

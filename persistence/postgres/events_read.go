@@ -15,7 +15,7 @@ import (
 
 // eventColumns are what [scanEvent] reads.
 const eventColumns = ` persistence_id, sequence_number, shard, position, time_unix_nano, deleted, kind, type_url, payload, tags,
-	metadata, command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id `
+	metadata, command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id, schema_version `
 
 const (
 	selectLatestEvent = `SELECT` + eventColumns + `FROM ego.events
@@ -134,10 +134,11 @@ func scanEvent(rows pgx.Rows) (*egopb.Event, error) {
 		typeURL, command, correlation, causation, parent, traceState *string
 		key, writer                                                  *string
 		payload, metadata                                            []byte
+		version                                                      *uint32
 	)
 	err := rows.Scan(&event.PersistenceId, &event.SequenceNumber, &event.Shard, &event.Position, &event.TimeUnixNano,
 		&event.Deleted, &event.Kind, &typeURL, &payload, &event.Tags, &metadata, &command, &correlation, &causation, &parent,
-		&traceState, &key, &writer)
+		&traceState, &key, &writer, &version)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +150,9 @@ func scanEvent(rows pgx.Rows) (*egopb.Event, error) {
 	}
 	event.CommandId, event.CorrelationId, event.CausationId = text(command), text(correlation), text(causation)
 	event.KeyId, event.WriterId = text(key), text(writer)
+	if version != nil {
+		event.SchemaVersion = *version
+	}
 	if metadata != nil {
 		if err := json.Unmarshal(metadata, &event.Metadata); err != nil {
 			return nil, fmt.Errorf("metadata at position %d of shard %d: %w", event.GetPosition(), event.GetShard(), err)

@@ -34,15 +34,16 @@ const (
 			RETURNING s.shard, s.position - n.count AS base
 		), inserted AS (
 			INSERT INTO ego.events (persistence_id, sequence_number, shard, position, time_unix_nano, kind, payload, type_url,
-				tags, metadata, command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id)
+				tags, metadata, command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id,
+				schema_version)
 			SELECT e.persistence_id, e.sequence_number, e.shard, a.base + e.place, e.time_unix_nano, e.kind, e.payload, e.type_url,
 				e.tags::text[], e.metadata::jsonb, e.command_id, e.correlation_id, e.causation_id, e.traceparent, e.tracestate,
-				e.key_id, e.writer_id
+				e.key_id, e.writer_id, e.schema_version
 			FROM unnest($5::text[], $6::bigint[], $7::integer[], $8::bigint[], $9::bigint[], $10::text[], $11::bytea[],
 				$12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[],
-				$20::text[], $21::text[])
+				$20::text[], $21::text[], $22::bigint[])
 				AS e (persistence_id, sequence_number, shard, place, time_unix_nano, kind, payload, type_url, tags, metadata,
-					command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id)
+					command_id, correlation_id, causation_id, traceparent, tracestate, key_id, writer_id, schema_version)
 			LEFT JOIN advanced a ON a.shard = e.shard
 			WHERE NOT EXISTS (SELECT FROM refused)
 		)

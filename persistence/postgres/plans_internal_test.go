@@ -25,7 +25,9 @@ const fill = `INSERT INTO ego.events (persistence_id, sequence_number, shard, po
 	INSERT INTO ego.timers (owner, name, due, version, record) SELECT 'o' || i, 'n', i, 1, '' FROM generate_series(0, 9999) i;
 	INSERT INTO ego.dead_letters (consumer, shard, position, persistence_id, record)
 		SELECT 'c' || i % 5, i % 16, i, 'e' || i % 500, '' FROM generate_series(0, 9999) i;
-	ANALYZE ego.events, ego.deletions, ego.snapshots, ego.states, ego.timers, ego.dead_letters`
+	INSERT INTO ego.data_keys (persistence_id, version, key_id, master_key_id, record) SELECT 'e' || i, 1, 'k', 'm', '' FROM generate_series(0, 9999) i;
+	INSERT INTO ego.lives (persistence_id, phase, erasures) SELECT 'e' || i, 1 + i % 2, 1 FROM generate_series(0, 9999) i;
+	ANALYZE ego.data_keys, ego.lives, ego.events, ego.deletions, ego.snapshots, ego.states, ego.timers, ego.dead_letters`
 
 // statements are those on the paths of commands, recoveries and consumers, and the tables they may walk through, as those
 // have a row for each shard, or none yet.
@@ -36,6 +38,7 @@ func statements() []string {
 		putState, selectLatestState, selectShardStates, selectShardStatePositions,
 		upsertTimers, deleteTimers, deleteNamedTimers, completeTimer, claimTimers, selectDueTimer, selectOwnerTimers, selectNextTimer,
 		commitOffset, parkEvents, selectDeadLetters, selectDeadLettersOf, selectParked, deleteSomeDeadLetters,
+		selectDataKeys, selectKeyVersions, updateDataKey, selectKeyPage, selectLife, beginLife, finishLife, selectErasing,
 	}
 }
 
@@ -56,7 +59,7 @@ func TestQueryPlans(t *testing.T) {
 		_, err := conn.Exec(t.Context(), "PREPARE "+name+" AS "+store.sql(statement))
 		require.NoError(t, err, statement)
 		plan := explain(t, conn, name, parameters(statement))
-		for _, table := range []string{"events", "deletions", "snapshots", "states", "timers", "dead_letters"} {
+		for _, table := range []string{"events", "deletions", "snapshots", "states", "timers", "dead_letters", "data_keys", "lives"} {
 			require.NotRegexp(t, `Seq Scan on `+table+`\b`, plan, "%s\n%s", statement, plan)
 		}
 		require.NotContains(t, plan, "Index Full Scan", "%s\n%s", statement, plan)
