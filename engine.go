@@ -62,7 +62,8 @@ func (e *Engine) validate(ctx context.Context) error {
 	if err := e.config.validate(); err != nil {
 		problems = append(problems, err)
 	}
-	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()))
+	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()),
+		e.config.checkStoresOfProjections(e.stores()))
 	return errors.Join(problems...)
 }
 

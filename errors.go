@@ -64,6 +64,15 @@ var (
 	// ErrRevisionNotFound reports a revision that an entity has not reached, or whose events were deleted.
 	ErrRevisionNotFound = entity.ErrRevisionNotFound
 
+	// ErrNoOffsetStore reports a projection in an engine without an offset store.
+	ErrNoOffsetStore = errors.New("ego: the engine has no offset store")
+
+	// ErrProjectionNotRegistered reports a projection that was not given to [WithProjection].
+	ErrProjectionNotRegistered = errors.New("ego: the projection is not registered")
+
+	// ErrProjectionParked reports that a projection has set an event aside instead of handling it.
+	ErrProjectionParked = errors.New("ego: the projection has parked the event")
+
 	// ErrOverloaded reports an entity with too many waiting commands. The command had no effect.
 	ErrOverloaded = egoactor.ErrOverloaded
 )

@@ -19,6 +19,7 @@ import (
 	"github.com/actorkeep/ego/internal/journal"
 	"github.com/actorkeep/ego/internal/snapshot"
 	"github.com/actorkeep/ego/internal/telemetry"
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -37,6 +38,9 @@ type node struct {
 	observe func() error        // ends the gauges
 	kinds   *kinds
 	spawned spawned
+
+	letters   offsetstore.DeadLetterStore // nil: no event can be parked
+	consumers *consumers                  // nil: no offset store
 
 	requests entity.Requests
 }
@@ -59,6 +63,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		system: system,
 		record: record,
 		kinds:  newKinds(e.config.kinds),
+
+		letters: stores.letters,
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
 	n.shared = &entity.Shared{
@@ -73,6 +79,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
 	}
+	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec)
+	n.shared.States = n.consumers.wakeOnWrites(stores.states)
 	if stores.events != nil {
 		n.journal = journal.New(n.journalConfig(stores.events))
 		n.shared.Journal = n.journal
@@ -128,14 +136,14 @@ func writerID(name, epoch string) string {
 	return name + "@" + host + "/" + strconv.Itoa(os.Getpid()) + "/" + epoch
 }
 
-// stop ends everything in the order of the way of a command: no new ones, those under way, their writes, what is written
-// beside them, their actors.
+// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their writes,
+// what is written beside them, their actors.
 func (n *node) stop(ctx context.Context) error {
 	var problems []error
 	if n.observe != nil {
 		problems = append(problems, n.observe())
 	}
-	problems = append(problems, n.host.Stop(ctx))
+	problems = append(problems, n.consumers.stop(ctx), n.host.Stop(ctx))
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}
@@ -158,7 +166,7 @@ func (n *node) health() error {
 			problems = append(problems, fmt.Errorf("ego: %d snapshots or retentions are failing: %w", status.Failing, status.Err))
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, n.consumers.health())...)
 }
 
 // stopSystem stops the actors. Nothing of ours is left in them, so they get time of their own. GoAkt may panic over actors

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -36,6 +37,9 @@ type config struct {
 	kinds           []Kind
 	snapshots       persistence.SnapshotStore
 	states          persistence.StateStore
+	offsets         offsetstore.OffsetStore
+	projections     []registration
+	leaseTime       time.Duration
 	logger          *slog.Logger
 	telemetry       *Telemetry
 	writeTimeout    time.Duration
@@ -50,6 +54,7 @@ func newConfig(opts []Option) config {
 		writeTimeout:    defaultWriteTimeout,
 		recoveryTimeout: defaultRecoveryTimeout,
 		mailboxSize:     defaultMailboxSize,
+		leaseTime:       defaultLeaseTime,
 		entities:        defaultSpawnConfig(),
 	}
 	for _, opt := range opts {
@@ -74,6 +79,9 @@ func (c *config) validate() error {
 	}
 	if err := c.entities.validate(); err != nil {
 		problems = append(problems, fmt.Errorf("ego: %w", err))
+	}
+	if err := c.validateProjections(); err != nil {
+		problems = append(problems, err)
 	}
 	names := make(map[string]bool, len(c.kinds))
 	for i := range c.kinds {

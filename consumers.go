@@ -1,0 +1,131 @@
+package ego
+
+import (
+	"context"
+
+	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/internal/consumer"
+	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/projection"
+)
+
+// consumers is what a node has to run consumers with. It is nil without an offset store.
+type consumers struct {
+	group  *consumer.Group
+	events *consumer.Feed // nil without an events store
+	states *consumer.Feed // nil without a state store
+	specs  map[string]consumer.Spec
+}
+
+func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
+	if s.offsets == nil {
+		return nil
+	}
+	group := consumer.New(consumer.Config{
+		Offsets:     s.offsets,
+		Letters:     s.letters,
+		Owner:       owner,
+		LeaseTime:   c.leaseTime,
+		CallTimeout: c.writeTimeout,
+		Logger:      c.logger,
+	})
+	cs := &consumers{group: group, specs: make(map[string]consumer.Spec, len(c.projections))}
+	if s.events != nil {
+		cs.events = group.Feed(consumer.Events(s.events), s.events)
+	}
+	if s.states != nil {
+		cs.states = group.Feed(consumer.States(s.states), s.states)
+	}
+	for _, p := range c.projections {
+		cs.specs[p.name] = projectionSpec(p, cs.events, codec)
+	}
+	return cs
+}
+
+// projectionSpec describes a projection to the consumers.
+func projectionSpec(p registration, feed *consumer.Feed, codec *envelope.Codec) consumer.Spec {
+	options := p.options.WithDefaults()
+	opener := consumer.OpenerFunc(func(_ context.Context, stored *egopb.Event) ([]*projection.Event, error) {
+		event, err := codec.OpenEvent(stored)
+		if err != nil {
+			return nil, err
+		}
+		return []*projection.Event{event}, nil
+	})
+	spec := consumer.Spec{
+		Name:         p.name,
+		Feed:         feed,
+		Sink:         consumer.HandlerSink(options.Handler),
+		Open:         opener,
+		Filter:       options.Filter,
+		BatchSize:    options.BatchSize,
+		PullInterval: options.PullInterval,
+		Parallelism:  options.Parallelism,
+		Recovery:     options.Recovery,
+		StartFrom:    options.StartFrom,
+		FromNow:      options.FromNow,
+	}
+	if options.DeadLetterHandler != nil {
+		spec.GaveUp = func(ctx context.Context, letter *egopb.DeadLetter) {
+			options.DeadLetterHandler(ctx, openLetter(ctx, letter, opener))
+		}
+	}
+	return spec
+}
+
+// committed wakes the consumers of events. It is called within every write.
+func (c *consumers) committed() func(events []*egopb.Event) {
+	if c == nil || c.events == nil {
+		return nil
+	}
+	return c.events.Committed
+}
+
+// wakeOnWrites returns the state store as entities use it: writes wake the consumers of states.
+func (c *consumers) wakeOnWrites(store persistence.StateStore) persistence.StateStore {
+	if c == nil || c.states == nil {
+		return store
+	}
+	return &wakingStates{StateStore: store, feed: c.states}
+}
+
+type wakingStates struct {
+	persistence.StateStore
+	feed *consumer.Feed
+}
+
+// WriteState writes a state and wakes the consumers of states.
+func (s *wakingStates) WriteState(ctx context.Context, state *egopb.DurableState) error {
+	err := s.StateStore.WriteState(ctx, state)
+	if err == nil {
+		s.feed.CommittedEntity(state.GetPersistenceId())
+	}
+	return err
+}
+
+func (c *consumers) stop(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.group.Stop(ctx)
+}
+
+func (c *consumers) health() error {
+	if c == nil {
+		return nil
+	}
+	return c.group.Health()
+}
+
+// spec returns the description of a registered projection.
+func (c *consumers) spec(name string) (consumer.Spec, error) {
+	if c == nil {
+		return consumer.Spec{}, ErrProjectionNotRegistered
+	}
+	spec, ok := c.specs[name]
+	if !ok {
+		return consumer.Spec{}, ErrProjectionNotRegistered
+	}
+	return spec, nil
+}
