@@ -103,8 +103,7 @@ func (h *txHandler) call(ctx context.Context, t *tx, events []*projection.Event)
 }
 
 func eventError(events []*projection.Event, err error) error {
-	var named *projection.EventError
-	if errors.As(err, &named) {
+	if _, named := errors.AsType[*projection.EventError](err); named {
 		return err
 	}
 	return &projection.EventError{Event: events[0], Err: err}
