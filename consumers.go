@@ -2,6 +2,8 @@ package ego
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/consumer"
@@ -102,6 +104,17 @@ func (s *wakingStates) WriteState(ctx context.Context, state *egopb.DurableState
 		s.feed.CommittedEntity(state.GetPersistenceId())
 	}
 	return err
+}
+
+// unread returns the position in the shard of an entity up to which all registered consumers of events have come. It is false
+// when there are none.
+func (c *consumers) unread(ctx context.Context, persistenceID string) (above uint64, ok bool, err error) {
+	if c == nil || len(c.specs) == 0 {
+		return 0, false, nil
+	}
+	names := slices.Collect(maps.Keys(c.specs))
+	above, err = c.group.Lowest(ctx, c.events.ShardOf(persistenceID), names...)
+	return above, true, err
 }
 
 func (c *consumers) stop(ctx context.Context) error {

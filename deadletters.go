@@ -33,6 +33,34 @@ func (e *Engine) DeadLetters(ctx context.Context, name string) iter.Seq2[*projec
 	}
 }
 
+// RetryDeadLetters has the handler of a projection try the dead letters again, those of the entities given or all, each
+// entity's in order, and returns when that is done. A letter that fails goes back in its place, with those of its entity
+// behind it; that is no error, and seen in [Engine.DeadLetters]. The process that owns the shard does it, this one when
+// nobody does, so it works from any process; when the context ends first, an owner elsewhere may still do it.
+func (e *Engine) RetryDeadLetters(ctx context.Context, name string, entityIDs ...string) error {
+	n, spec, err := e.projection(name)
+	if err != nil {
+		return err
+	}
+	if err := n.consumers.group.RetryLetters(ctx, spec, entityIDs...); err != nil {
+		return projectionError(name, err)
+	}
+	return nil
+}
+
+// DiscardDeadLetters gives dead letters of a projection up, those of the entities given or all, and returns when that is
+// done: later events of those entities are handled again. Like [Engine.RetryDeadLetters], it works from any process.
+func (e *Engine) DiscardDeadLetters(ctx context.Context, name string, entityIDs ...string) error {
+	n, spec, err := e.projection(name)
+	if err != nil {
+		return err
+	}
+	if err := n.consumers.group.DiscardLetters(ctx, spec, entityIDs...); err != nil {
+		return projectionError(name, err)
+	}
+	return nil
+}
+
 // openLetter returns a dead letter as user code sees it.
 func openLetter(ctx context.Context, letter *egopb.DeadLetter, opener consumer.Opener) *projection.DeadLetter {
 	stored := letter.GetEvent()

@@ -90,6 +90,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 			Snapshots: stores.snapshots,
 			Events:    stores.events,
 			Timeout:   e.config.writeTimeout,
+			Unread:    n.consumers.unread,
 			Logger:    e.config.logger,
 			Telemetry: record,
 		})

@@ -69,7 +69,7 @@ func WithRecoveryPolicy(policy RecoveryPolicy) RecoveryOption {
 // WithRetries sets how often an event is tried again before the policy takes its course. The default is 5 for
 // [RetryAndFail] and [RetryAndSkip] and none for [Park]; [Fail] and [Skip] never retry.
 func WithRetries(n uint) RecoveryOption {
-	return recoveryOption(func(r *Recovery) { r.retries = int(min(n, 1<<30)) }) //nolint:gosec // bounded
+	return recoveryOption(func(r *Recovery) { r.retries = int(min(n, 1<<30)) })
 }
 
 // WithRetryDelay sets the time between two tries. The shard waits meanwhile. The default is a second.

@@ -80,7 +80,10 @@ func (c *Consumer) seatLost() <-chan struct{} {
 // look again.
 func (c *Consumer) balance() (time.Duration, error) {
 	ctx := c.group.ctx
-	if c.seat == nil || c.seat.ctx.Err() != nil {
+	if c.seat != nil && c.seat.ctx.Err() != nil {
+		c.seat = nil
+	}
+	if c.seat == nil {
 		seat, err := c.group.roster.join(ctx, c.spec.Name)
 		if err != nil {
 			return 0, err

@@ -75,8 +75,13 @@ func (f *Feed) CommittedEntity(persistenceID string) {
 	signal(f.news)
 }
 
+// ShardOf returns the shard of an entity.
+func (f *Feed) ShardOf(persistenceID string) uint32 {
+	return persistence.ShardOf(persistenceID, f.source.Shards())
+}
+
 func (f *Feed) mark(persistenceID string) {
-	shard := persistence.ShardOf(persistenceID, f.source.Shards())
+	shard := f.ShardOf(persistenceID)
 	if word, bit := &f.dirty[shard/64], uint64(1)<<(shard%64); word.Load()&bit == 0 {
 		word.Or(bit)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/actorkeep/ego/egopb"
@@ -25,6 +26,7 @@ type Group struct {
 	stopped   bool
 	feeds     map[*Feed]bool // true: running
 	consumers map[string]*Consumer
+	serving   map[requestKey]bool
 }
 
 // New returns a group that runs nothing yet. It panics without an offset store or an owner.
@@ -32,7 +34,12 @@ func New(config Config) *Group {
 	if config.Offsets == nil || config.Owner == "" {
 		panic("consumer: no offset store, or no owner")
 	}
-	g := &Group{config: config.withDefaults(), feeds: make(map[*Feed]bool), consumers: make(map[string]*Consumer)}
+	g := &Group{
+		config:    config.withDefaults(),
+		feeds:     make(map[*Feed]bool),
+		consumers: make(map[string]*Consumer),
+		serving:   make(map[requestKey]bool),
+	}
 	g.keeper = newKeeper(&g.config)
 	g.roster = &roster{config: &g.config, keeper: g.keeper}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
@@ -105,6 +112,19 @@ func (g *Group) startKeeping() {
 	g.started = true
 	g.wg.Go(func() { g.keeper.run(g.ctx) })
 	g.wg.Go(g.watchRoster)
+	if g.config.Letters != nil {
+		g.wg.Go(g.serveRequests)
+	}
+}
+
+// keep starts what keeps the leases, for those that no consumer needs. It is false when the group has stopped.
+func (g *Group) keep() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.stopped {
+		g.startKeeping()
+	}
+	return !g.stopped
 }
 
 // startFeed starts a feed that does not run yet. The lock is held.
@@ -212,6 +232,21 @@ func (g *Group) Health() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// Lowest returns the position in a shard that all of the consumers named have come to. One without an offset has not begun.
+func (g *Group) Lowest(ctx context.Context, shard uint32, names ...string) (uint64, error) {
+	lowest := uint64(math.MaxUint64)
+	for _, name := range names {
+		offsets, err := g.offsets(ctx, name)
+		if err != nil {
+			return 0, err
+		}
+		if lowest = min(lowest, offsets[shard].GetPosition()); lowest == 0 {
+			return 0, nil
+		}
+	}
+	return lowest, nil
 }
 
 // offsets returns the offsets of a consumer by shard.

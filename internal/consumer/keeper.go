@@ -55,13 +55,17 @@ func (k *keeper) acquire(ctx context.Context, consumer, owner string, shards ...
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, lease := range leases {
-		h := &hold{lease: lease}
-		h.ctx, h.cancel = context.WithCancelCause(context.Background())
-		h.expiry = time.AfterFunc(k.left(asked), func() { h.cancel(errLost) })
-		k.holds[h] = struct{}{}
-		holds[i] = h
+		holds[i] = newHold(lease, k.left(asked))
+		k.holds[holds[i]] = struct{}{}
 	}
 	return holds, nil
+}
+
+func newHold(lease offsetstore.Lease, left time.Duration) *hold {
+	h := &hold{lease: lease}
+	h.ctx, h.cancel = context.WithCancelCause(context.Background())
+	h.expiry = time.AfterFunc(left, func() { h.cancel(errLost) })
+	return h
 }
 
 // left is how long a lease lasts that was asked for at a moment. It is counted from before the store was called, so it ends

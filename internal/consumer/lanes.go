@@ -93,7 +93,7 @@ func (w *worker) handleBatch(sink BatchSink, lane []*item) (bool, error) {
 	records := make([]*Record, len(lane))
 	for i, it := range lane {
 		if it.err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // it is opened again when it is offered by itself
 		}
 		records[i] = &it.record
 	}
@@ -112,7 +112,7 @@ func (w *worker) handleBatch(sink BatchSink, lane []*item) (bool, error) {
 		case w.interrupted() != nil:
 			return false, w.interrupted()
 		case !isUnavailable(err):
-			return false, nil
+			return false, nil //nolint:nilerr // each record gets its own try, and its own error
 		}
 		if err := w.backOff("handle a batch", &delay, err); err != nil {
 			return false, err

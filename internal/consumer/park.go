@@ -21,6 +21,9 @@ func (w *worker) setParked(entity string) {
 
 // loadParked reads which entities have dead letters.
 func (w *worker) loadParked() error {
+	if w.group.config.Letters == nil {
+		return nil
+	}
 	var ids []string
 	err := w.persist("read dead letters", func(ctx context.Context) (err error) {
 		ids, err = w.group.config.Letters.ParkedEntities(ctx, w.spec.Name, w.shard)

@@ -22,7 +22,18 @@ func (g *Group) Rebuild(ctx context.Context, spec Spec, from time.Time) error {
 		}
 		positions[shard] = position
 	}
-	return g.config.call(ctx, func(ctx context.Context) error {
+	err := g.config.call(ctx, func(ctx context.Context) error {
 		return g.config.Offsets.ResetOffsets(ctx, spec.Name, positions)
 	})
+	if c := g.Consumer(spec.Name); c != nil {
+		c.dropAll() // the leases are over in the store; those of other processes find out when they renew
+	}
+	return err
+}
+
+// dropAll ends the workers of this process because their leases are over.
+func (c *Consumer) dropAll() {
+	for _, w := range c.working() {
+		w.hold.drop(w.hold.stale())
+	}
 }

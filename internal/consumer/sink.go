@@ -106,6 +106,11 @@ func (s transactionalSink) Handle(ctx context.Context, record *Record) error {
 	return s.handlerSink.Handle(ctx, record)
 }
 
+func (s transactionalSink) retrier() (projection.TransactionalRetrier, bool) {
+	retrier, ok := s.TransactionalHandler.(projection.TransactionalRetrier)
+	return retrier, ok
+}
+
 func flatten(records []*Record) []*projection.Event {
 	events := make([]*projection.Event, 0, len(records))
 	for _, record := range records {

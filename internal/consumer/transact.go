@@ -59,7 +59,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 	var events []*projection.Event
 	for _, it := range lane {
 		if it.err != nil {
-			return false, nil
+			return false, nil //nolint:nilerr // it is opened again when it is offered by itself
 		}
 		events = append(events, it.record.Opened...)
 	}
@@ -81,7 +81,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		case w.interrupted() != nil:
 			return false, w.interrupted()
 		case isRefusal(err):
-			return false, nil
+			return false, nil //nolint:nilerr // each record gets its own try, and its own error
 		}
 		if err := w.backOff("commit a transaction", &delay, err); err != nil {
 			return false, err

@@ -33,6 +33,8 @@ type worker struct {
 	state  projection.State
 	err    error
 	parked map[string]bool // entities whose events wait in the dead-letter store
+	orders []*order
+	ended  bool // no more orders are taken
 }
 
 func newWorker(c *Consumer, h *hold) *worker {
@@ -82,9 +84,14 @@ func (w *worker) run() {
 	}
 	w.setState(projection.Failed, err)
 	w.log(slog.LevelError, "a shard of a consumer stopped", err)
-	select {
-	case <-w.drain:
-	case <-w.hold.ctx.Done():
+	for err := error(nil); err == nil; err = w.obey() { // dead letters can be settled all the same
+		select {
+		case <-w.ear.wake:
+		case <-w.drain:
+			return
+		case <-w.hold.ctx.Done():
+			return
+		}
 	}
 }
 
@@ -99,6 +106,7 @@ func (w *worker) end() {
 	if w.loaded.Load() {
 		w.spec.Feed.remove(w.shard, w.ear)
 	}
+	w.refuseOrders()
 	w.group.keeper.release(w.hold)
 	close(w.done)
 	w.consumer.gone(w)
@@ -110,6 +118,9 @@ func (w *worker) work() error {
 		return err
 	}
 	for {
+		if err := w.obey(); err != nil {
+			return err
+		}
 		full, err := w.page()
 		if err != nil {
 			return err
@@ -129,31 +140,35 @@ func (w *worker) work() error {
 
 // load finds out where to go on.
 func (w *worker) load() error {
-	var (
-		position uint64
-		known    bool
-	)
-	err := w.persist("read the offset", func(ctx context.Context) error {
-		offsets, err := w.group.offsets(ctx, w.spec.Name)
-		position, known = offsets[w.shard].GetPosition(), offsets[w.shard] != nil
-		return err
-	})
-	if err == nil && !known {
-		position, err = w.startPosition()
-	}
-	if err == nil && w.spec.Recovery.Policy() == projection.Park {
-		err = w.loadParked()
-	}
-	if err == nil && !known {
-		err = w.commit(position)
-	}
+	position, known, err := w.storedOffset()
 	if err != nil {
 		return err
+	}
+	if err := w.loadParked(); err != nil {
+		return err
+	}
+	if !known {
+		if position, err = w.startPosition(); err != nil {
+			return err
+		}
+		if err := w.commit(position); err != nil {
+			return err
+		}
 	}
 	w.ear.position.Store(position)
 	w.loaded.Store(true)
 	w.spec.Feed.add(w.shard, w.ear)
 	return nil
+}
+
+// storedOffset returns the offset of the shard, if there is one.
+func (w *worker) storedOffset() (position uint64, known bool, err error) {
+	err = w.persist("read the offset", func(ctx context.Context) error {
+		offsets, err := w.group.offsets(ctx, w.spec.Name)
+		position, known = offsets[w.shard].GetPosition(), offsets[w.shard] != nil
+		return err
+	})
+	return position, known, err
 }
 
 // page reads the next events and has them handled. It reports whether there are likely more.
@@ -270,5 +285,5 @@ func (w *worker) status() projection.ShardStatus {
 
 func (w *worker) log(level slog.Level, message string, err error, attrs ...slog.Attr) {
 	attrs = append(attrs, slog.String("consumer", w.spec.Name), slog.Uint64("shard", uint64(w.shard)), slog.Any("error", err))
-	w.group.config.Logger.LogAttrs(context.Background(), level, message, attrs...)
+	w.group.config.Logger.LogAttrs(context.Background(), level, message, attrs...) //nolint:sloglint // constants of the callers
 }
