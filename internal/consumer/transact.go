@@ -27,8 +27,8 @@ func (w *worker) transact(sink TransactionalSink, items []item) error {
 		case w.isParked(it.entity()):
 			err = w.parkBehind(it)
 		default:
-			err = w.offer(it, func(ctx context.Context, record *Record) error {
-				return w.transactOne(ctx, sink, record)
+			err = w.offer(it, func(_ context.Context, record *Record) error {
+				return w.transactOne(sink, record)
 			})
 		}
 		if err != nil {
@@ -68,7 +68,9 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		if err := w.interrupted(); err != nil {
 			return false, err
 		}
-		err := guard(func() error { return sink.HandleTransaction(w.hold.ctx, w.hold.lease, events, position) })
+		err := w.inTime(func(ctx context.Context) error {
+			return sink.HandleTransaction(ctx, w.hold.lease, events, position)
+		})
 		switch {
 		case err == nil:
 			for _, it := range lane {
@@ -80,7 +82,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 			return false, err
 		case w.interrupted() != nil:
 			return false, w.interrupted()
-		case isRefusal(err):
+		case isRefusal(err), len(lane) > 1 && errors.Is(err, context.DeadlineExceeded):
 			return false, nil //nolint:nilerr // each record gets its own try, and its own error
 		}
 		if err := w.backOff("commit a transaction", &delay, err); err != nil {
@@ -90,8 +92,10 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 }
 
 // transactOne handles one record in a transaction of its own. What is not the fault of the record is [Unavailable].
-func (w *worker) transactOne(ctx context.Context, sink TransactionalSink, record *Record) error {
-	err := sink.HandleTransaction(ctx, w.hold.lease, record.Opened, record.Stored.GetPosition())
+func (w *worker) transactOne(sink TransactionalSink, record *Record) error {
+	err := w.inTime(func(ctx context.Context) error {
+		return sink.HandleTransaction(ctx, w.hold.lease, record.Opened, record.Stored.GetPosition())
+	})
 	switch {
 	case err == nil:
 		w.advance(record.Stored.GetPosition())
@@ -101,6 +105,14 @@ func (w *worker) transactOne(ctx context.Context, sink TransactionalSink, record
 	default:
 		return Unavailable(err)
 	}
+}
+
+// inTime bounds a transaction by the lease time: one that is left open by a process that was stopped keeps others from the
+// shard, and a server that knows the deadline ends it.
+func (w *worker) inTime(transaction func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(w.hold.ctx, w.group.config.LeaseTime)
+	defer cancel()
+	return guard(func() error { return transaction(ctx) })
 }
 
 // isRefusal reports whether the user's part of a transaction failed, rather than the store.
