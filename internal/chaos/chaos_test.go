@@ -27,15 +27,20 @@ var (
 
 func TestMain(m *testing.M) {
 	if target := os.Getenv(targetEnv); target != "" {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-		defer cancel()
-		if err := work(ctx, target); err != nil {
-			fmt.Fprintln(os.Stderr, "worker:", err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		os.Exit(workFor(2*time.Minute, target))
 	}
 	goleak.VerifyTestMain(pgtest.Main(m))
+}
+
+// workFor is the main function of a worker, which cannot outlive the one who started it for long.
+func workFor(limit time.Duration, target string) (code int) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit+*duration)
+	defer cancel()
+	if err := work(ctx, target); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		return 1
+	}
+	return 0
 }
 
 func TestChaos(t *testing.T) { // G3, G4, G5

@@ -112,7 +112,7 @@ func (w *worker) handleBatch(sink BatchSink, lane []*item) (bool, error) {
 		case w.interrupted() != nil:
 			return false, w.interrupted()
 		case !isUnavailable(err):
-			return false, nil //nolint:nilerr // each record gets its own try, and its own error
+			return false, nil // each record gets its own try, and its own error
 		}
 		if err := w.backOff("handle a batch", &delay, err); err != nil {
 			return false, err

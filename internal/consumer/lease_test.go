@@ -120,12 +120,11 @@ func TestLeases(t *testing.T) { // G5
 			p := r.process("a")
 			var cause error
 			p.start(p.spec((&log{}).do(func(ctx context.Context, _ string) error {
-				if cause != nil {
-					return nil
+				if cause == nil {
+					<-ctx.Done()
+					cause = context.Cause(ctx)
 				}
-				<-ctx.Done()
-				cause = context.Cause(ctx)
-				return cause
+				return ctx.Err()
 			})))
 			pass(time.Second)
 			r.append("x", 1, p)

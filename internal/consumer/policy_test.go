@@ -233,7 +233,8 @@ func TestParking(t *testing.T) {
 			r.append("x", 1, p)
 			pass(0)
 			require.Equal(t, names("x", 3, 4), r.letters())
-			for letter := range r.store.DeadLetters(t.Context(), "c") {
+			for letter, err := range r.store.DeadLetters(t.Context(), "c") {
+				require.NoError(t, err)
 				if letter.GetEvent().GetSequenceNumber() == 3 {
 					require.EqualValues(t, 1, letter.GetAttempts())
 					require.Equal(t, "poison", letter.GetReason())
@@ -261,8 +262,9 @@ func TestParking(t *testing.T) {
 			require.Empty(t, never.handled(), "only the owner handles")
 			require.Empty(t, r.letters())
 			require.Equal(t, slices.Concat(names("x", 1, 1), names("y", 1, 2), names("x", 2, 3)), sink.handled())
-			for range r.store.DeadLetters(t.Context(), "ego.requests") {
-				t.Fatal("the request is left")
+			for request, err := range r.store.DeadLetters(t.Context(), "ego.requests") {
+				require.NoError(t, err)
+				t.Fatalf("request %v is left", request)
 			}
 		})
 	})

@@ -158,10 +158,11 @@ func (g *Group) fileRequests(ctx context.Context, shard uint32, letters []*egopb
 			return err
 		}
 		if len(holds) == 1 {
-			defer g.keeper.release(holds[0])
-			return g.config.call(ctx, func(ctx context.Context) error {
+			err := g.config.call(ctx, func(ctx context.Context) error {
 				return g.config.Letters.ParkEvents(ctx, holds[0].lease, letters)
 			})
+			g.keeper.release(holds[0])
+			return err
 		}
 		if err := sleep(ctx, g.config.searchEvery(), nil); err != nil {
 			return err

@@ -20,7 +20,7 @@ func (g *Group) Tail(ctx context.Context, f *Feed, after map[uint32]uint64, yiel
 	ears := make([]*ear, f.source.Shards())
 	wake := make(chan struct{}, 1)
 	for i := range ears {
-		shard := uint32(i) //nolint:gosec // below the shard count
+		shard := uint32(i)
 		ears[i] = newEar(tailInterval)
 		ears[i].wake = wake
 		ears[i].position.Store(after[shard])
@@ -29,7 +29,7 @@ func (g *Group) Tail(ctx context.Context, f *Feed, after map[uint32]uint64, yiel
 	}
 	for {
 		for i, e := range ears {
-			more, err := g.tailShard(ctx, f, uint32(i), e, yield) //nolint:gosec // below the shard count
+			more, err := g.tailShard(ctx, f, uint32(i), e, yield)
 			if err != nil || !more {
 				return err
 			}

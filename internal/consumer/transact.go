@@ -83,7 +83,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		case w.interrupted() != nil:
 			return false, w.interrupted()
 		case isRefusal(err), len(lane) > 1 && errors.Is(err, context.DeadlineExceeded):
-			return false, nil //nolint:nilerr // each record gets its own try, and its own error
+			return false, nil // each record gets its own try, and its own error
 		}
 		if err := w.backOff("commit a transaction", &delay, err); err != nil {
 			return false, err
