@@ -17,6 +17,8 @@ BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
 FIGHT       ?= 60s
 EVENTS      ?= 10000000
+CHAOS       ?= 1m
+SEED        ?= 0
 
 # Every module of the tree; tools holds no packages of its own.
 MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
@@ -119,6 +121,10 @@ fight: postgres ## Let two PostgreSQL stores fight for the same entities for FIG
 .PHONY: journal
 journal: postgres ## Measure the PostgreSQL store with a journal of EVENTS beside a small one
 	EGO_POSTGRES_EVENTS=$(EVENTS) go test -run '^$$' -bench Journal -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 2h ./persistence/postgres
+
+.PHONY: chaos
+chaos: postgres ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
+	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once

@@ -64,7 +64,8 @@ func (e *Engine) validate(ctx context.Context) error {
 	if err := e.config.validate(); err != nil {
 		problems = append(problems, err)
 	}
-	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()), e.config.checkEncryption(ctx))
+	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()),
+		e.config.checkStoresOfProjections(e.stores()), e.config.checkEncryption(ctx))
 	return errors.Join(problems...)
 }
 

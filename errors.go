@@ -68,6 +68,15 @@ var (
 	// ErrErased reports an entity that was erased, see [Engine.EraseEntity]. A command had no effect.
 	ErrErased = encryption.ErrErased
 
+	// ErrNoOffsetStore reports a projection in an engine without an offset store.
+	ErrNoOffsetStore = errors.New("ego: the engine has no offset store")
+
+	// ErrProjectionNotRegistered reports a projection that was not given to [WithProjection].
+	ErrProjectionNotRegistered = errors.New("ego: the projection is not registered")
+
+	// ErrProjectionParked reports that a projection has set an event aside instead of handling it.
+	ErrProjectionParked = errors.New("ego: the projection has parked the event")
+
 	// ErrOverloaded reports an entity with too many waiting commands. The command had no effect.
 	ErrOverloaded = egoactor.ErrOverloaded
 )

@@ -21,6 +21,7 @@ import (
 	"github.com/actorkeep/ego/internal/journal"
 	"github.com/actorkeep/ego/internal/snapshot"
 	"github.com/actorkeep/ego/internal/telemetry"
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -43,6 +44,9 @@ type node struct {
 
 	unerased atomic.Pointer[error] // why erasures are left pending; nil when none are
 
+	letters   offsetstore.DeadLetterStore // nil: no event can be parked
+	consumers *consumers                  // nil: no offset store
+
 	requests entity.Requests
 }
 
@@ -64,6 +68,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		system: system,
 		record: record,
 		kinds:  newKinds(e.config.kinds),
+
+		letters: stores.letters,
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
 	n.shared = &entity.Shared{
@@ -79,6 +85,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		RecoveryTimeout: e.config.recoveryTimeout,
 		StartAnew:       e.config.erasure.StartAnew,
 	}
+	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec)
+	n.shared.States = n.consumers.wakeOnWrites(stores.states)
 	if stores.events != nil {
 		n.journal = journal.New(n.journalConfig(stores.events))
 		n.shared.Journal = n.journal
@@ -88,6 +96,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 			Snapshots: stores.snapshots,
 			Events:    stores.events,
 			Timeout:   e.config.writeTimeout,
+			Unread:    n.consumers.unread,
 			Logger:    e.config.logger,
 			Telemetry: record,
 		})
@@ -136,14 +145,14 @@ func writerID(name, epoch string) string {
 	return name + "@" + host + "/" + strconv.Itoa(os.Getpid()) + "/" + epoch
 }
 
-// stop ends everything in the order of the way of a command: no new ones, those under way, their writes, what is written
-// beside them, their actors.
+// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their writes,
+// what is written beside them, their actors.
 func (n *node) stop(ctx context.Context) error {
 	var problems []error
 	if n.observe != nil {
 		problems = append(problems, n.observe())
 	}
-	problems = append(problems, n.host.Stop(ctx))
+	problems = append(problems, n.consumers.stop(ctx), n.host.Stop(ctx))
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}
@@ -169,7 +178,7 @@ func (n *node) health() error {
 	if unerased := n.unerased.Load(); unerased != nil {
 		problems = append(problems, fmt.Errorf("ego: erasures are pending: %w", *unerased))
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, n.consumers.health())...)
 }
 
 // stopSystem stops the actors. Nothing of ours is left in them, so they get time of their own. GoAkt may panic over actors

@@ -11,6 +11,7 @@ import (
 
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/eventadapter"
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -38,6 +39,9 @@ type config struct {
 	kinds           []Kind
 	snapshots       persistence.SnapshotStore
 	states          persistence.StateStore
+	offsets         offsetstore.OffsetStore
+	projections     []registration
+	leaseTime       time.Duration
 	logger          *slog.Logger
 	telemetry       *Telemetry
 	writeTimeout    time.Duration
@@ -55,6 +59,7 @@ func newConfig(opts []Option) config {
 		writeTimeout:    defaultWriteTimeout,
 		recoveryTimeout: defaultRecoveryTimeout,
 		mailboxSize:     defaultMailboxSize,
+		leaseTime:       defaultLeaseTime,
 		entities:        defaultSpawnConfig(),
 	}
 	for _, opt := range opts {
@@ -82,6 +87,9 @@ func (c *config) validate() error {
 	}
 	if err := c.entities.validate(); err != nil {
 		problems = append(problems, fmt.Errorf("ego: %w", err))
+	}
+	if err := c.validateProjections(); err != nil {
+		problems = append(problems, err)
 	}
 	names := make(map[string]bool, len(c.kinds))
 	for i := range c.kinds {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -13,6 +14,8 @@ type stores struct {
 	events    persistence.EventsStore
 	snapshots persistence.SnapshotStore
 	states    persistence.StateStore
+	offsets   offsetstore.OffsetStore
+	letters   offsetstore.DeadLetterStore
 }
 
 // stores returns what the engine was given; the events store stands in for those it was not given when it can.
@@ -22,6 +25,7 @@ func (e *Engine) stores() stores {
 		s.events = e.events
 		s.snapshots, _ = e.events.(persistence.SnapshotStore)
 		s.states, _ = e.events.(persistence.StateStore)
+		s.offsets, _ = e.events.(offsetstore.OffsetStore)
 	}
 	if !isNil(e.config.snapshots) {
 		s.snapshots = e.config.snapshots
@@ -29,6 +33,10 @@ func (e *Engine) stores() stores {
 	if !isNil(e.config.states) {
 		s.states = e.config.states
 	}
+	if !isNil(e.config.offsets) {
+		s.offsets = e.config.offsets
+	}
+	s.letters, _ = s.offsets.(offsetstore.DeadLetterStore)
 	return s
 }
 
@@ -57,6 +65,9 @@ func (e *Engine) checkStores(ctx context.Context) error {
 	}
 	if !isNil(e.config.states) {
 		ping("state", s.states)
+	}
+	if !isNil(e.config.offsets) {
+		ping("offset", s.offsets)
 	}
 	return errors.Join(problems...)
 }

@@ -20,7 +20,7 @@ func (c *config) recorder() (*telemetry.Recorder, error) {
 
 // journalConfig returns how the journal writes to a store.
 func (n *node) journalConfig(store persistence.EventsStore) journal.Config {
-	c := journal.Config{Store: store, WriteTimeout: n.config.writeTimeout}
+	c := journal.Config{Store: store, WriteTimeout: n.config.writeTimeout, OnCommit: n.consumers.committed()}
 	if n.record != nil {
 		c.Store = n.record.Events(store)
 		c.Observe = func(w journal.Write) { n.record.Wrote(w.Outcome.String(), w.Appends, w.Events, w.Duration) }

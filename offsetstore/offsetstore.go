@@ -84,7 +84,9 @@ type OffsetStore interface {
 	Offsets(ctx context.Context, consumer string) ([]*egopb.Offset, error)
 
 	// ResetOffsets sets the offsets of the shards given, forward or back, and ends the current leases of those shards by
-	// raising their epochs, so that no commit of an owner from before the reset can undo it.
+	// raising their epochs, so that no commit of an owner from before the reset can undo it. A store that keeps dead letters
+	// too forgets those of the consumer in these shards above the new positions, as their events are delivered again. All
+	// of it happens, or nothing.
 	ResetOffsets(ctx context.Context, consumer string, positions map[uint32]uint64) error
 
 	// DeleteConsumer forgets leases, offsets and dead letters of a consumer. It does not forget how high epochs were: a

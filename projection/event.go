@@ -1,4 +1,3 @@
-// Package projection holds what handlers of events see: the opened event and its metadata.
 package projection
 
 import (

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/actorkeep/ego/offsetstore"
 )
@@ -32,8 +33,41 @@ type TransactionalHandler interface {
 	Handler
 
 	// HandleTransaction handles events of the lease's shard in order and commits position as the shard's offset, all in
-	// one transaction. There may be no events, when all up to the position are passed over. A lease that is no longer held
-	// is offsetstore.ErrStaleLease; after any error nothing has happened, or its outcome is unknown and is settled by
-	// reading the offset back.
+	// one transaction. There may be no events, when all up to the position are passed over. Events at or below the stored
+	// offset have taken effect already and are left out, so a call whose outcome is unknown can be repeated.
+	//
+	// A lease that is no longer held is offsetstore.ErrStaleLease. An event that the user's part refuses is an
+	// [EventError]. Every other error is one of the store, which is tried again. After any error nothing has happened, or
+	// its outcome is unknown.
 	HandleTransaction(ctx context.Context, lease offsetstore.Lease, events []*Event, position uint64) error
+}
+
+// A TransactionalRetrier is a [TransactionalHandler] that can retry a dead letter exactly once as well. Without it, a
+// crash during a retry may let the event take effect twice.
+type TransactionalRetrier interface {
+	// RetryTransaction handles the events of the dead letter at a position of the lease's shard and deletes the letter, in
+	// one transaction. When there is no such letter it does nothing. Its errors are those of HandleTransaction.
+	RetryTransaction(ctx context.Context, lease offsetstore.Lease, events []*Event, position uint64) error
+}
+
+// An EventError reports the event that a transaction failed at because the user's part refused it.
+type EventError struct {
+	Event *Event
+	Err   error
+}
+
+func (e *EventError) Error() string {
+	return fmt.Sprintf("projection: event %d of entity %q: %v", e.Event.SequenceNumber, e.Event.PersistenceID, e.Err)
+}
+
+func (e *EventError) Unwrap() error { return e.Err }
+
+// A PanicError reports a panic in a handler.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("projection: the handler panicked: %v", e.Value)
 }

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -41,6 +40,11 @@ type Config struct {
 	Snapshots persistence.SnapshotStore
 	Events    persistence.EventsStore
 	Timeout   time.Duration // of one call to a store
+
+	// Unread returns a position of an entity's shard above which consumers have events to read; events above it are not
+	// deleted. It is false when there are no consumers. It may be nil.
+	Unread func(ctx context.Context, persistenceID string) (above uint64, ok bool, err error)
+
 	Logger    *slog.Logger
 	Telemetry *telemetry.Recorder // nil: nothing is recorded
 }
@@ -221,25 +225,4 @@ func (w *Writer) run(job *Job) (err error) {
 		job.written = true
 	}
 	return w.retain(ctx, job)
-}
-
-// retain deletes what the policy no longer needs.
-func (w *Writer) retain(ctx context.Context, job *Job) (err error) {
-	if !job.Retention.Events && !job.Retention.Snapshots {
-		return nil
-	}
-	defer func() { w.config.Telemetry.Retained(job.Snapshot.GetKind(), err) }()
-	id, number := job.Snapshot.GetPersistenceId(), job.Snapshot.GetSequenceNumber()
-	var problems []error
-	if job.Retention.Events && number > job.Retention.Keep {
-		if err := w.config.Events.DeleteEvents(ctx, id, number-job.Retention.Keep); err != nil {
-			problems = append(problems, fmt.Errorf("events were not deleted: %w", err))
-		}
-	}
-	if job.Retention.Snapshots && number > 1 {
-		if err := w.config.Snapshots.DeleteSnapshots(ctx, id, number-1); err != nil {
-			problems = append(problems, fmt.Errorf("snapshots were not deleted: %w", err))
-		}
-	}
-	return errors.Join(problems...)
 }

@@ -36,6 +36,16 @@ func (s *consumerShard) park(letter deadLetter) {
 	s.letters = slices.Insert(s.letters, i, letter)
 }
 
+// forgetLetters removes the dead letters above a position.
+func (s *consumerShard) forgetLetters(position uint64) {
+	i, found := s.search(position)
+	if found {
+		i++
+	}
+	clear(s.letters[i:])
+	s.letters = s.letters[:i]
+}
+
 // ParkEvents implements [offsetstore.DeadLetterStore].
 func (s *Store) ParkEvents(ctx context.Context, lease offsetstore.Lease, letters []*egopb.DeadLetter) error {
 	if err := s.ready(ctx); err != nil {

@@ -76,6 +76,7 @@ func (s *Store) ResetOffsets(ctx context.Context, consumer string, positions map
 			epoch = known.lease.epoch
 		}
 		known.setOffset(consumer, shard, position, epoch)
+		known.forgetLetters(position)
 	}
 	return nil
 }

@@ -209,6 +209,30 @@ func brokenLetters() []broken {
 				return ids, nil
 			}
 		})},
+		{"ResetKeepsLetters", []string{"DeadLetters/ResetOffsetsForgetsThoseAbove"}, override(func(o *overridden, m *memory.Store) {
+			o.resetOffsets = func(ctx context.Context, consumer string, positions map[uint32]uint64) error {
+				var kept []*egopb.DeadLetter
+				for letter, err := range m.DeadLetters(ctx, consumer) {
+					if err != nil {
+						return err
+					}
+					kept = append(kept, letter)
+				}
+				if err := m.ResetOffsets(ctx, consumer, positions); err != nil {
+					return err
+				}
+				for _, letter := range kept {
+					leases, err := m.AcquireLeases(ctx, consumer, "one", []uint32{letter.GetEvent().GetShard()}, time.Hour)
+					if err != nil {
+						return err
+					}
+					if err := m.ParkEvents(ctx, leases[0], []*egopb.DeadLetter{letter}); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		})},
 		{"DeletesOneLetter", []string{"DeadLetters/Delete"}, override(func(o *overridden, m *memory.Store) {
 			o.deleteDeadLetters = func(ctx context.Context, consumer string, shard uint32, positions ...uint64) error {
 				return m.DeleteDeadLetters(ctx, consumer, shard, positions[:min(len(positions), 1)]...)

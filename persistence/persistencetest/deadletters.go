@@ -23,6 +23,7 @@ func deadLetterCases() []Case {
 		{"DeadLetters/ByEntity", letterByEntity, needs},
 		{"DeadLetters/ParkedEntities", letterParkedEntities, needs},
 		{"DeadLetters/Delete", letterDelete, needs},
+		{"DeadLetters/ResetOffsetsForgetsThoseAbove", letterReset, needs},
 		{"DeadLetters/DeleteConsumer", letterDeleteConsumer, needs},
 		{"DeadLetters/AllFields", letterAllFields, needs},
 		{"DeadLetters/BrokenOff", letterBrokenOff, needs},
@@ -193,6 +194,23 @@ func letterDelete(t testing.TB, s Stores) {
 	require.NoError(t, s.DeadLetters.DeleteDeadLetters(t.Context(), "unknown", 0, 1))
 	require.Len(t, letters(t, s, "c"), 6)
 	require.Len(t, letters(t, s, "other"), 4)
+}
+
+// letterReset sets offsets back, so events above them are delivered again: their letters must not hold them up.
+func letterReset(t testing.TB, s Stores) {
+	lease, untouched := acquire(t, s, "c", "one", 0), acquire(t, s, "c", "one", 1)
+	other := acquire(t, s, "other", "one", 0)
+	for position := uint64(1); position <= 4; position++ {
+		park(t, s, lease, newLetter(lease, "a", position))
+		park(t, s, untouched, newLetter(untouched, "b", position))
+		park(t, s, other, newLetter(other, "a", position))
+	}
+	require.NoError(t, s.Offsets.ResetOffsets(t.Context(), "c", map[uint32]uint64{0: 2}))
+	requireLetters(t, []*egopb.DeadLetter{newLetter(lease, "a", 1), newLetter(lease, "a", 2)}, letters(t, s, "c", "a"))
+	require.Len(t, letters(t, s, "c", "b"), 4)
+	require.Len(t, letters(t, s, "other"), 4)
+	require.NoError(t, s.Offsets.ResetOffsets(t.Context(), "c", map[uint32]uint64{0: 0}))
+	require.Empty(t, letters(t, s, "c", "a"))
 }
 
 func letterDeleteConsumer(t testing.TB, s Stores) {

@@ -44,6 +44,10 @@ const (
 		ON CONFLICT (consumer, shard) DO UPDATE SET position = excluded.position, epoch = excluded.epoch,
 			time_unix_nano = excluded.time_unix_nano`
 
+	// A statement of its own, after resetOffsets: it sees what was parked while that waited for the leases.
+	deleteDeadLettersAbove = `DELETE FROM ego.dead_letters d USING unnest($2::integer[], $3::bigint[]) AS n (shard, position)
+		WHERE d.consumer = $1 AND d.shard = n.shard AND d.position > n.position`
+
 	deleteLeases      = `DELETE FROM ego.leases WHERE consumer = $1`
 	deleteOffsets     = `DELETE FROM ego.offsets WHERE consumer = $1`
 	deleteDeadLetters = `DELETE FROM ego.dead_letters WHERE consumer = $1`
@@ -109,7 +113,13 @@ func (s *Store) ResetOffsets(ctx context.Context, consumer string, positions map
 	if len(shards) == 0 {
 		return s.check(ctx)
 	}
-	return s.exec(ctx, "reset offsets in", resetOffsets, consumer, shards, values)
+	return s.write(ctx, "reset offsets in", func(ctx context.Context, conn *pgx.Conn) error {
+		batch := new(pgx.Batch)
+		for _, query := range []string{resetOffsets, deleteDeadLettersAbove} {
+			batch.Queue(s.sql(query), consumer, shards, values)
+		}
+		return conn.SendBatch(ctx, batch).Close()
+	})
 }
 
 // DeleteConsumer implements [offsetstore.OffsetStore]. Epochs are not used again: a lease from before stays stale.

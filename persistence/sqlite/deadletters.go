@@ -32,6 +32,8 @@ const (
 			FROM ids WHERE ids.id IS NOT NULL)
 		SELECT id FROM ids WHERE id IS NOT NULL`
 
+	deleteDeadLettersAbove = `DELETE FROM ego_dead_letters WHERE consumer = ? AND shard = ? AND position > ?`
+
 	deleteDeadLetter = `DELETE FROM ego_dead_letters WHERE consumer = ? AND shard = ? AND position = ?`
 )
 

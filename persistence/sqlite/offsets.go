@@ -93,6 +93,9 @@ func (s *Store) ResetOffsets(ctx context.Context, consumer string, positions map
 			if err := s.putOffset(t, consumer, shard, position, epoch); err != nil {
 				return err
 			}
+			if err := t.exec(deleteDeadLettersAbove, consumer, shard, number(position)); err != nil {
+				return err
+			}
 		}
 		return nil
 	}})

@@ -1,0 +1,157 @@
+package ego
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/encryption"
+	"github.com/actorkeep/ego/internal/consumer"
+	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/projection"
+)
+
+// consumers is what a node has to run consumers with. It is nil without an offset store.
+type consumers struct {
+	group  *consumer.Group
+	events *consumer.Feed // nil without an events store
+	states *consumer.Feed // nil without a state store
+	specs  map[string]consumer.Spec
+}
+
+func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
+	if s.offsets == nil {
+		return nil
+	}
+	group := consumer.New(consumer.Config{
+		Offsets:     s.offsets,
+		Letters:     s.letters,
+		Owner:       owner,
+		LeaseTime:   c.leaseTime,
+		CallTimeout: c.writeTimeout,
+		Logger:      c.logger,
+	})
+	cs := &consumers{group: group, specs: make(map[string]consumer.Spec, len(c.projections))}
+	if s.events != nil {
+		cs.events = group.Feed(consumer.Events(s.events), s.events)
+	}
+	if s.states != nil {
+		cs.states = group.Feed(consumer.States(s.states), s.states)
+	}
+	for _, p := range c.projections {
+		cs.specs[p.name] = projectionSpec(p, cs.events, codec)
+	}
+	return cs
+}
+
+// projectionSpec describes a projection to the consumers.
+func projectionSpec(p registration, feed *consumer.Feed, codec *envelope.Codec) consumer.Spec {
+	options := p.options.WithDefaults()
+	opener := opener(codec)
+	spec := consumer.Spec{
+		Name:         p.name,
+		Feed:         feed,
+		Sink:         consumer.HandlerSink(options.Handler),
+		Open:         opener,
+		Filter:       options.Filter,
+		BatchSize:    options.BatchSize,
+		PullInterval: options.PullInterval,
+		Parallelism:  options.Parallelism,
+		Recovery:     options.Recovery,
+		StartFrom:    options.StartFrom,
+		FromNow:      options.FromNow,
+	}
+	if _, forgets := options.Handler.(projection.ErasureHandler); forgets {
+		spec.Erasure = envelope.IsErasure
+	}
+	if options.DeadLetterHandler != nil {
+		spec.GaveUp = func(ctx context.Context, letter *egopb.DeadLetter) {
+			options.DeadLetterHandler(ctx, openLetter(ctx, letter, opener))
+		}
+	}
+	return spec
+}
+
+// opener opens events for consumers. What was erased opens to nothing; a key that cannot be had is not the event's fault.
+func opener(codec *envelope.Codec) consumer.Opener {
+	return consumer.OpenerFunc(func(ctx context.Context, stored *egopb.Event) ([]*projection.Event, error) {
+		events, err := codec.Open(ctx, stored)
+		if errors.Is(err, encryption.ErrErased) {
+			return nil, nil
+		}
+		if _, transient := errors.AsType[*envelope.KeyError](err); transient {
+			return nil, consumer.Unavailable(err)
+		}
+		return events, err
+	})
+}
+
+// committed wakes the consumers of events. It is called within every write.
+func (c *consumers) committed() func(events []*egopb.Event) {
+	if c == nil || c.events == nil {
+		return nil
+	}
+	return c.events.Committed
+}
+
+// wakeOnWrites returns the state store as entities use it: writes wake the consumers of states.
+func (c *consumers) wakeOnWrites(store persistence.StateStore) persistence.StateStore {
+	if c == nil || c.states == nil {
+		return store
+	}
+	return &wakingStates{StateStore: store, feed: c.states}
+}
+
+type wakingStates struct {
+	persistence.StateStore
+	feed *consumer.Feed
+}
+
+// WriteState writes a state and wakes the consumers of states.
+func (s *wakingStates) WriteState(ctx context.Context, state *egopb.DurableState) error {
+	err := s.StateStore.WriteState(ctx, state)
+	if err == nil {
+		s.feed.CommittedEntity(state.GetPersistenceId())
+	}
+	return err
+}
+
+// unread returns the position in the shard of an entity up to which all registered consumers of events have come. It is false
+// when there are none.
+func (c *consumers) unread(ctx context.Context, persistenceID string) (above uint64, ok bool, err error) {
+	if c == nil || len(c.specs) == 0 {
+		return 0, false, nil
+	}
+	names := slices.Collect(maps.Keys(c.specs))
+	above, err = c.group.Lowest(ctx, c.events.ShardOf(persistenceID), names...)
+	return above, true, err
+}
+
+func (c *consumers) stop(ctx context.Context) error {
+	if c == nil {
+		return nil
+	}
+	return c.group.Stop(ctx)
+}
+
+func (c *consumers) health() error {
+	if c == nil {
+		return nil
+	}
+	return c.group.Health()
+}
+
+// spec returns the description of a registered projection.
+func (c *consumers) spec(name string) (consumer.Spec, error) {
+	if c == nil {
+		return consumer.Spec{}, ErrProjectionNotRegistered
+	}
+	spec, ok := c.specs[name]
+	if !ok {
+		return consumer.Spec{}, ErrProjectionNotRegistered
+	}
+	return spec, nil
+}
