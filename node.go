@@ -92,14 +92,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		n.shared.Journal = n.journal
 	}
 	if stores.events != nil && stores.snapshots != nil {
-		n.writer = snapshot.NewWriter(snapshot.Config{
-			Snapshots: stores.snapshots,
-			Events:    stores.events,
-			Timeout:   e.config.writeTimeout,
-			Unread:    n.consumers.unread,
-			Logger:    e.config.logger,
-			Telemetry: record,
-		})
+		n.writer = n.newWriter(stores)
 		n.shared.Snapshots = n.writer
 	}
 	n.host = egoactor.NewHost(egoactor.Config{
@@ -117,6 +110,18 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	e.config.warnUnwrapped(ctx)
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
+}
+
+// newWriter returns what writes the snapshots of the node.
+func (n *node) newWriter(stores stores) *snapshot.Writer {
+	return snapshot.NewWriter(snapshot.Config{
+		Snapshots: stores.snapshots,
+		Events:    stores.events,
+		Timeout:   n.config.writeTimeout,
+		Unread:    n.consumers.unread,
+		Logger:    n.config.logger,
+		Telemetry: n.record,
+	})
 }
 
 // startSystem starts the actor system. GoAkt keeps the context it is started with and may panic while it starts.

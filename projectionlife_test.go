@@ -132,8 +132,8 @@ func TestTwoEnginesShareAProjection(t *testing.T) { // G5
 		require.NoError(t, err)
 		require.NoError(t, store.Connect(t.Context()))
 		t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
-		engines[i] = startEngine(t, store, ego.WithLeaseTime(time.Second),
-			ego.WithProjection("p", &projection.Options{Handler: handlers[i], PullInterval: 5 * time.Millisecond}))
+		engines[i] = startEngine(t, store, ego.WithLeaseTime(5*time.Second),
+			ego.WithProjection("p", &projection.Options{Handler: handlers[i], PullInterval: 20 * time.Millisecond}))
 		startProjection(t, engines[i], "p")
 	}
 	require.Eventually(t, func() bool {

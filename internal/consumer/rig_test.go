@@ -90,7 +90,6 @@ type process struct {
 	store  persistencetest.Backend
 	group  *consumer.Group
 	feed   *consumer.Feed
-	opener consumer.Opener
 }
 
 func (r *rig) process(name string) *process {
