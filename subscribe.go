@@ -56,6 +56,11 @@ func (e *Engine) Subscribe(ctx context.Context, opts ...SubscribeOption) iter.Se
 	}
 }
 
+// selects reports whether an event belongs to the subscription.
+func (s *subscription) selects(event *egopb.Event) bool {
+	return !event.GetDeleted() && (s.entity == "" || s.entity == event.GetPersistenceId()) && (s.kind == "" || s.kind == event.GetKind())
+}
+
 func (e *Engine) subscribe(ctx context.Context, s subscription, yield func(*projection.Event, error) bool) error {
 	n, err := e.running()
 	switch {
@@ -75,7 +80,7 @@ func (e *Engine) subscribe(ctx context.Context, s subscription, yield func(*proj
 	}
 	var failed error
 	err = group.Tail(ctx, feed, after, func(record *egopb.Event) bool {
-		if record.GetDeleted() || s.entity != "" && s.entity != record.GetPersistenceId() || s.kind != "" && s.kind != record.GetKind() {
+		if !s.selects(record) {
 			return true
 		}
 		events, err := n.codec.Open(ctx, record)
