@@ -60,7 +60,7 @@ ignore_startup_parameters = extra_float_digits
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Wait()                          // it was told to end
 		if t.Failed() {
 			t.Logf("pgbouncer: %s", &log)
 		}
