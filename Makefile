@@ -136,7 +136,7 @@ ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchm
 tools: $(BUF) $(BENCHSTAT) $(GOLANGCI_LINT) $(GOVULNCHECK) $(PROTOC_GEN_GO) ## Build the pinned tools, once
 
 .PHONY: postgres
-postgres: ## Install PostgreSQL for the tests, when it is missing and apt can
+postgres: ## Install PostgreSQL and pgbouncer for the tests, when missing and apt can
 	@hack/postgres
 
 $(BUF):           package := github.com/bufbuild/buf/cmd/buf

@@ -59,8 +59,11 @@ ignore_startup_parameters = extra_float_digits
 	cmd.Stdout, cmd.Stderr = &log, &log
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
-		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
-		_ = cmd.Wait() // it was told to end
+		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = cmd.Wait()                          // it was told to end
+		if t.Failed() {
+			t.Logf("pgbouncer: %s", &log)
+		}
 	})
 	url := fmt.Sprintf("host=%s port=6432 user=%s dbname=ego", dir, target.User)
 	require.NoError(t, answers(url), "pgbouncer: %s", &log)

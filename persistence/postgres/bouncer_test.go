@@ -63,10 +63,10 @@ func TestBouncer(t *testing.T) {
 	})
 }
 
-// throughBouncer are cases that between them use every statement.
+// throughBouncer are cases that between them use every statement. Those that end contexts are left out, as Debian's pgbouncer
+// 1.18 crashes when many requests to cancel come at once (https://github.com/pgbouncer/pgbouncer/issues/801).
 var throughBouncer = map[string]bool{
 	"Lifecycle/ConnectAgainKeepsData":     true,
-	"Context/EndedDuringWrite":            true,
 	"Events/AllFields":                    true,
 	"Events/EmptyFields":                  true,
 	"Events/OddIDs":                       true,

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"fmt"
-	"log"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -20,7 +19,7 @@ import (
 func databaseURL() string {
 	url, err := pgtest.SharedURL()
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return url
 }
@@ -29,31 +28,31 @@ func Example() {
 	ctx := context.Background()
 	pool, err := pgxpool.New(ctx, databaseURL())
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer pool.Close()
 
 	store := postgres.NewStore(pool, postgres.WithSchema("example journal"))
 	if err := store.Migrate(ctx); err != nil { // at deployment, or at every start
-		log.Fatal(err)
+		panic(err)
 	}
 	if err := store.Connect(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 
 	// The engine does this for you: ego.NewEngine("bank", store, …).
 	payload, err := anypb.New(wrapperspb.Int64(100))
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	deposited := &egopb.Event{PersistenceId: "account-1", SequenceNumber: 1, Kind: "account", Payload: payload}
 	if err := store.WriteEvents(ctx, []*egopb.Event{deposited}); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(store.WriteEvents(ctx, []*egopb.Event{deposited})) // a second writer of the same number
 
 	if err := store.Disconnect(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	dropExample(ctx, pool, "example journal")
 	// Output: persistence: conflict on entity "account-1": writer tried number 1, highest stored is 1
@@ -63,15 +62,15 @@ func ExampleTxHandler() {
 	ctx := context.Background()
 	pool, err := pgxpool.New(ctx, databaseURL())
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer pool.Close()
 	store := postgres.NewStore(pool, postgres.WithSchema("example projection"))
 	if err := store.Migrate(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	if _, err := pool.Exec(ctx, `CREATE TABLE "example projection".balances (account text PRIMARY KEY, cents bigint NOT NULL)`); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 
 	// The read model and the offset of the projection are committed together: each event counts once.
@@ -88,16 +87,16 @@ func ExampleTxHandler() {
 	// The engine does this for you: ego.WithProjection("balances", &projection.Options{Handler: handler}).
 	deposited := &projection.Event{PersistenceID: "account-1", SequenceNumber: 1, Position: 1, Message: wrapperspb.Int64(100)}
 	if err := handler.Handle(ctx, deposited); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	var cents int64
 	if err := pool.QueryRow(ctx, `SELECT cents FROM "example projection".balances WHERE account = 'account-1'`).Scan(&cents); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(cents)
 
 	if err := store.Disconnect(ctx); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	dropExample(ctx, pool, "example projection")
 	// Output: 100
@@ -106,6 +105,6 @@ func ExampleTxHandler() {
 // dropExample leaves nothing behind on a server that others use too.
 func dropExample(ctx context.Context, pool *pgxpool.Pool, schema string) {
 	if _, err := pool.Exec(ctx, "DROP SCHEMA "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 }

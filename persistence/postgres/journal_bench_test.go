@@ -37,15 +37,18 @@ func BenchmarkJournal(b *testing.B) {
 		large, err = strconv.Atoi(text)
 		require.NoError(b, err)
 	}
+	// Buffers as a server of that size would have, and no checkpoint while a figure is taken.
+	server := pgtest.Start(b, pgtest.Config{Settings: map[string]string{"shared_buffers": "1GB", "checkpoint_timeout": "1h", "max_wal_size": "16GB"}})
 	for _, events := range []int{smallJournal, large} {
 		var j *journal
 		for _, op := range []struct {
 			name string
 			run  func(b *testing.B, j *journal)
-		}{{"append", benchmarkJournalAppend}, {"recover", benchmarkJournalRecover}, {"scan", benchmarkJournalScan}, {"lag", benchmarkJournalLag}} {
+		}{{"append", benchmarkJournalAppend}, {"recover", benchmarkJournalRecover}, {"scan", benchmarkJournalScan},
+			{"history", benchmarkJournalHistory}, {"lag", benchmarkJournalLag}} {
 			b.Run(fmt.Sprintf("op=%s/journal=%d", op.name, events), func(b *testing.B) {
 				if j == nil {
-					j = fillJournal(b, events)
+					j = fillJournal(b, server.URL(), events)
 				}
 				op.run(b, j)
 			})
@@ -81,13 +84,13 @@ type lasting struct {
 
 func (l lasting) Cleanup(f func()) { l.j.Cleanup(f) }
 
-func fillJournal(b *testing.B, events int) *journal {
+func fillJournal(b *testing.B, url string, events int) *journal {
 	b.Helper()
 	j := &journal{heads: make([]int64, persistence.DefaultShards)}
 	t := lasting{b, j}
-	schema := pgtest.Schema(t)
-	store, pool := connect(t, schema)
-	j.store = store
+	schema, pool := fmt.Sprint("journal ", events), pgtest.PoolAt(t, url)
+	j.store = connectThrough(t, pool, schema)
+	store := j.store
 	shards, ranks := make([]int32, journalEntities), make([]int64, journalEntities)
 	for i := range journalEntities {
 		id := fmt.Sprint("entity-", i)
@@ -166,13 +169,24 @@ func benchmarkJournalRecover(b *testing.B, j *journal) {
 	}
 }
 
-// benchmarkJournalScan reads pages of shards from random places.
+// scanned is how many events a page has.
+const scanned = 500
+
+// benchmarkJournalScan reads the newest events of shards, as consumers that keep up do.
 func benchmarkJournalScan(b *testing.B, j *journal) {
-	const limit = 500
+	benchmarkJournalPages(b, j, func(head int64) int64 { return max(head-scanned, 0) })
+}
+
+// benchmarkJournalHistory reads pages of shards from random places, as a rebuild does that starts anywhere.
+func benchmarkJournalHistory(b *testing.B, j *journal) {
+	benchmarkJournalPages(b, j, func(head int64) int64 { return rand.Int64N(max(head-scanned, 1)) })
+}
+
+func benchmarkJournalPages(b *testing.B, j *journal, after func(head int64) int64) {
 	ctx, read := b.Context(), 0
 	for b.Loop() {
 		shard := rand.IntN(len(j.heads))
-		events, err := j.store.GetShardEvents(ctx, uint32(shard), uint64(rand.Int64N(max(j.heads[shard]-limit, 1))), limit)
+		events, err := j.store.GetShardEvents(ctx, uint32(shard), uint64(after(j.heads[shard])), scanned)
 		if err != nil {
 			b.Fatal(err)
 		}
