@@ -130,6 +130,20 @@ func (c *consumers) unread(ctx context.Context, persistenceID string) (above uin
 	return above, true, err
 }
 
+// discard gives up the dead letters of an entity.
+func (c *consumers) discard(ctx context.Context, persistenceID string) error {
+	if c == nil {
+		return nil
+	}
+	var problems []error
+	for _, spec := range c.specs {
+		if err := c.group.DiscardLetters(ctx, spec, persistenceID); err != nil && !errors.Is(err, consumer.ErrNoLetters) {
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
 func (c *consumers) stop(ctx context.Context) error {
 	if c == nil {
 		return nil

@@ -14,7 +14,8 @@ import (
 
 // EraseEntity makes all that is stored of an entity unreadable for ever. It destroys the keys of the entity first, if there
 // is an encryptor, so nothing that was sealed can be opened from then on, in this process at once and in others after the
-// cache time of their encryptors. Then it stops the live entity and deletes the events, snapshots, state and timers. What
+// cache time of their encryptors. Then it stops the live entity and deletes the events, snapshots, state and timers, and the
+// dead letters of the projections that are registered here. What
 // stays is that there was such an entity: its id, its kind and its highest number, so that no number is used again.
 // Projections pass over it and are told, see projection.ErasureHandler. Without an encryptor it does the same by deleting
 // alone, and what of it others have, such as backups, stays readable.
@@ -81,6 +82,7 @@ func (n *node) newEraser(s stores) *erasure.Eraser {
 		Logger:     n.config.logger,
 		LetGo:      n.letGo,
 		OnErased:   n.config.erasure.OnErased,
+		Letters:    n.consumers.discard,
 		KeepSealed: n.config.erasure.KeepSealed && n.config.encrypted(),
 	})
 }

@@ -127,3 +127,29 @@ func TestProjectionsOfSealedAndErasedEvents(t *testing.T) { // G4, G10
 		})
 	}
 }
+
+func TestErasureDiscardsDeadLetters(t *testing.T) { // G10
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store persistence.EventsStore) {
+		handler := new(seen)
+		handler.failWith(func(*projection.Event) error { return errDown })
+		engine := startEngine(t, store, ego.WithProjection("p", &projection.Options{
+			Handler: handler, Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
+		}))
+		letters := func() (ids []string) {
+			for letter, err := range engine.DeadLetters(t.Context(), "p") {
+				require.NoError(t, err)
+				ids = append(ids, letter.Event.PersistenceID)
+			}
+			return ids
+		}
+		open(t, engine, "a")
+		open(t, engine, "b")
+		deposit(t, engine, "a", 3)
+		deposit(t, engine, "b", 3)
+		require.NoError(t, engine.StartProjection(t.Context(), "p"))
+		require.Eventually(t, func() bool { return len(letters()) == 2 }, patience, time.Millisecond)
+		require.NoError(t, engine.EraseEntity(t.Context(), "a"))
+		require.Equal(t, []string{"b"}, letters())
+	})
+}

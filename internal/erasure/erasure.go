@@ -5,7 +5,7 @@
 //	begin ─ destroy the keys, and mark the erasure as pending, in one transaction
 //	close ─ refuse commands in this process, let go of the live entity and of the snapshot being written
 //	end   ─ append the event, or write the state, that ends its life: it fences every other writer
-//	clean ─ delete events, snapshots and timers; tell the program; scrub the files
+//	clean ─ delete events, snapshots, timers and dead letters; tell the program; scrub the files
 //	finish ─ mark the erasure as finished
 //
 // With keys, nothing can be read from the first step on. Without keys, nothing is promised before the last one, and after
@@ -50,6 +50,9 @@ type Config struct {
 	// OnErased tells the program; nil for nobody.
 	OnErased func(ctx context.Context, id string) error
 
+	// Letters discards what consumers have set aside of an entity; nil for none.
+	Letters func(ctx context.Context, id string) error
+
 	KeepSealed bool // leave sealed events in the journal
 }
 
@@ -92,6 +95,7 @@ func (e *Eraser) Erase(ctx context.Context, id string, hint Hint) error {
 		{"the journal cannot be erased", e.eraseJournal},
 		{"the state cannot be erased", e.eraseState},
 		{"the timers cannot be erased", e.eraseTimers},
+		{"the dead letters cannot be erased", e.eraseLetters},
 		{"the program cannot forget", e.tell},
 		{"the files cannot be scrubbed", e.scrub},
 	} {

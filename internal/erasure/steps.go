@@ -122,6 +122,14 @@ func (e *Eraser) eraseTimers(ctx context.Context, id string, _ Hint) error {
 	return e.config.Timers.CancelTimers(ctx, id)
 }
 
+// eraseLetters discards the dead letters of an entity.
+func (e *Eraser) eraseLetters(ctx context.Context, id string, _ Hint) error {
+	if e.config.Letters == nil {
+		return nil
+	}
+	return e.config.Letters(ctx, id)
+}
+
 // tell lets the program forget what it knows of an entity.
 func (e *Eraser) tell(ctx context.Context, id string, _ Hint) error {
 	if e.config.OnErased == nil {
