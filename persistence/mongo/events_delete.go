@@ -97,7 +97,7 @@ func (s *Store) DeleteEvents(ctx context.Context, persistenceID string, toSequen
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.journal.sync(work); err != nil {
+		if err := c.journal.catchUp(work); err != nil {
 			return err
 		}
 		stored, err := c.journal.headOf(work, persistenceID, shard)

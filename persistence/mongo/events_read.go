@@ -96,7 +96,7 @@ func (r *replay) page(ctx context.Context, c *session) ([]*egopb.Event, bool, er
 
 // begin finds out which numbers there are, and the batch that has the first. It reports false when there are none.
 func (r *replay) begin(ctx context.Context, c *session) (bool, error) {
-	if err := c.journal.sync(ctx); err != nil {
+	if err := c.journal.catchUp(ctx); err != nil {
 		return false, err
 	}
 	stored, err := c.journal.headOf(ctx, r.id, r.shard)
@@ -140,7 +140,7 @@ func (j *journal) entryOf(ctx context.Context, id string, shard uint32, number u
 func (s *Store) GetLatestEvent(ctx context.Context, persistenceID string) (event *egopb.Event, err error) {
 	shard := persistence.ShardOf(persistenceID, s.shards)
 	err = s.read(ctx, "read the latest event from", func(ctx context.Context, c *session) error {
-		if err := c.journal.sync(ctx); err != nil {
+		if err := c.journal.catchUp(ctx); err != nil {
 			return err
 		}
 		stored, err := c.journal.headOf(ctx, persistenceID, shard)
@@ -188,7 +188,7 @@ func (s *Store) GetShardEvents(ctx context.Context, shard uint32, afterPosition 
 const pageBytes = 16 << 20
 
 func (j *journal) shardEvents(ctx context.Context, shard uint32, after uint64, limit int) ([]*egopb.Event, error) {
-	if err := j.sync(ctx); err != nil {
+	if err := j.catchUp(ctx); err != nil {
 		return nil, err
 	}
 	if _, heads := j.next(); after >= heads[shard] {
@@ -251,7 +251,7 @@ func (j *journal) walk(ctx context.Context, shard uint32, number uint64, limit i
 func (s *Store) ShardPositions(ctx context.Context) (map[uint32]uint64, error) {
 	positions := make(map[uint32]uint64)
 	err := s.read(ctx, "read positions from", func(ctx context.Context, c *session) error {
-		if err := c.journal.sync(ctx); err != nil {
+		if err := c.journal.catchUp(ctx); err != nil {
 			return err
 		}
 		_, heads := c.journal.next()

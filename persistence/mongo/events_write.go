@@ -206,7 +206,7 @@ func (j *journal) admit(ctx context.Context, b *batch) error {
 	if !errors.Is(err, persistence.ErrConflict) {
 		return err
 	}
-	if err := j.sync(ctx); err != nil {
+	if err := j.catchUp(ctx); err != nil {
 		return err
 	}
 	return j.conflict(ctx, b)

@@ -32,6 +32,7 @@ type journal struct {
 	*config
 	log  *driver.Collection
 	slot chan struct{} // held by the one who appends
+	sync syncing
 
 	mu     sync.Mutex
 	tail   uint64   // number of the last batch read
@@ -44,7 +45,7 @@ type journal struct {
 
 // openJournal finds the end of the log.
 func openJournal(ctx context.Context, c *config) (*journal, error) {
-	j := &journal{config: c, log: c.collection(logCollection), slot: make(chan struct{}, 1), heads: make([]uint64, c.shards)}
+	j := &journal{config: c, log: c.collection(logCollection), slot: make(chan struct{}, 1), sync: newSyncing(), heads: make([]uint64, c.shards)}
 	raw, err := j.log.FindOne(ctx, bson.D{}, options.FindOne().SetSort(bson.D{{Key: "_id", Value: -1}})).Raw()
 	if errors.Is(err, driver.ErrNoDocuments) {
 		j.known.complete = true
@@ -68,8 +69,11 @@ func (j *journal) next() (uint64, []uint64) {
 	return j.tail + 1, j.heads
 }
 
-// sync reads the log to its end.
-func (j *journal) sync(ctx context.Context) error {
+// catchUp reads the log to its end as it is when the call is made, or later.
+func (j *journal) catchUp(ctx context.Context) error { return j.sync.do(ctx, j.readOn) }
+
+// readOn reads the log to its end.
+func (j *journal) readOn(ctx context.Context) error {
 	for range probes {
 		number, _ := j.next()
 		found, err := j.fetch(ctx, number)

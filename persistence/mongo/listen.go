@@ -87,7 +87,7 @@ func (c *session) poll(ctx context.Context, wake func()) error {
 		err := func() error {
 			limit, cancel := context.WithTimeout(ctx, longest)
 			defer cancel()
-			return c.journal.sync(limit)
+			return c.journal.catchUp(limit)
 		}()
 		if err != nil {
 			return err

@@ -1,6 +1,6 @@
 module github.com/actorkeep/ego/tools/ferretdb
 
-go 1.26
+go 1.26.7
 
 require github.com/FerretDB/FerretDB v1.24.2
 
