@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"math"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/actorkeep/ego/egopb"
@@ -266,46 +264,4 @@ func (s *Store) ShardPositions(ctx context.Context) (map[uint32]uint64, error) {
 		return nil, err
 	}
 	return positions, nil
-}
-
-// PersistenceIDs implements [persistence.EventsStore]. The token is the last id of the page before. A page costs as much as
-// there are entities behind it: the list is for administration.
-func (s *Store) PersistenceIDs(ctx context.Context, pageSize int, pageToken string) ([]string, string, error) {
-	if pageSize < 1 {
-		return nil, "", invalid("page size %d is below one", pageSize)
-	}
-	var ids []string
-	above := bson.D{{Key: "$match", Value: bson.D{{Key: "c", Value: bson.D{{Key: "$gt", Value: pageToken}}}}}}
-	pipeline := driver.Pipeline{
-		above,
-		{{Key: "$project", Value: bson.D{{Key: "_id", Value: 0}, {Key: "c", Value: 1}}}},
-		{{Key: "$unwind", Value: "$c"}},
-		above,
-		{{Key: "$sort", Value: bson.D{{Key: "c", Value: 1}}}},
-		{{Key: "$limit", Value: int64(min(pageSize, math.MaxInt32)) + 1}},
-	}
-	err := s.read(ctx, "list entities of", func(ctx context.Context, c *session) error {
-		ids = nil
-		cursor, err := c.journal.log.Aggregate(ctx, pipeline)
-		if err != nil {
-			return err
-		}
-		var found []struct {
-			ID string `bson:"c"`
-		}
-		if err := cursor.All(ctx, &found); err != nil {
-			return err
-		}
-		for _, f := range found {
-			ids = append(ids, f.ID)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	if len(ids) <= pageSize {
-		return ids, "", nil
-	}
-	return ids[:pageSize], ids[pageSize-1], nil
 }

@@ -46,6 +46,8 @@ type batch struct {
 	created bson.A
 	events  bson.D            // by shard
 	counts  map[uint32]uint64 // events by shard
+
+	registered bool // its new entities are noted
 }
 
 func newBatch(events []*egopb.Event, runs []persistence.Run, shards uint32) (*batch, error) {
@@ -124,6 +126,9 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 			return err
 		}
 		if err := j.admit(work, b); err != nil {
+			return err
+		}
+		if err := j.register(work, b); err != nil {
 			return err
 		}
 		done, err := j.insert(work, b)

@@ -30,9 +30,10 @@ const (
 // A journal is the log as far as this store has read it, which is without a gap from where it began.
 type journal struct {
 	*config
-	log  *driver.Collection
-	slot chan struct{} // held by the one who appends
-	sync syncing
+	log      *driver.Collection
+	entities *driver.Collection
+	slot     chan struct{} // held by the one who appends
+	sync     syncing
 
 	mu     sync.Mutex
 	tail   uint64   // number of the last batch read
@@ -45,7 +46,7 @@ type journal struct {
 
 // openJournal finds the end of the log.
 func openJournal(ctx context.Context, c *config) (*journal, error) {
-	j := &journal{config: c, log: c.collection(logCollection), slot: make(chan struct{}, 1), sync: newSyncing(), heads: make([]uint64, c.shards)}
+	j := &journal{config: c, log: c.collection(logCollection), entities: c.collection(entityCollection), slot: make(chan struct{}, 1), sync: newSyncing(), heads: make([]uint64, c.shards)}
 	raw, err := j.log.FindOne(ctx, bson.D{}, options.FindOne().SetSort(bson.D{{Key: "_id", Value: -1}})).Raw()
 	if errors.Is(err, driver.ErrNoDocuments) {
 		j.known.complete = true

@@ -71,6 +71,7 @@ func (c *config) validate() error {
 const (
 	metaCollection     = "ego_meta"
 	logCollection      = "ego_log"
+	entityCollection   = "ego_entities"
 	deletionCollection = "ego_deletions"
 	stateCollection    = "ego_states"
 	snapshotCollection = "ego_snapshots"
