@@ -83,7 +83,7 @@ func (s *Server) Launch() error {
 		err := s.cmd.Start()
 		started <- err
 		if err == nil {
-			_ = s.cmd.Wait() //nolint:errcheck // how it ended is in its log
+			_ = s.cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -96,7 +96,7 @@ func (s *Server) Launch() error {
 func (s *Server) waitReady(out io.Reader) error {
 	printed := make(chan string, 1)
 	go func() {
-		line, _ := bufio.NewReader(out).ReadString('\n') //nolint:errcheck // what is printed counts
+		line, _ := bufio.NewReader(out).ReadString('\n')
 		printed <- strings.TrimSpace(line)
 	}()
 	select {
@@ -138,7 +138,7 @@ func findBinary() (string, error) {
 	}
 	cache, err := os.UserCacheDir()
 	if err == nil {
-		built, _ := filepath.Glob(filepath.Join(cache, "ego-tools", "*", "ferretdb")) //nolint:errcheck // the pattern is good
+		built, _ := filepath.Glob(filepath.Join(cache, "ego-tools", "*", "ferretdb"))
 		if len(built) > 0 {
 			return built[len(built)-1], nil
 		}

@@ -108,7 +108,7 @@ func (e *entry) events(shard uint32, after uint64, limit int) ([]*egopb.Event, e
 	first := e.heads[shard] - uint64(len(values)) + 1
 	skip := 0
 	if after >= first {
-		skip = min(int(after-first+1), len(values)) //nolint:gosec // a batch is small
+		skip = min(int(after-first+1), len(values))
 	}
 	events := make([]*egopb.Event, 0, min(len(values)-skip, limit))
 	for i := skip; i < len(values) && len(events) < limit; i++ {

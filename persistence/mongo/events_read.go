@@ -255,7 +255,7 @@ func (s *Store) ShardPositions(ctx context.Context) (map[uint32]uint64, error) {
 		_, heads := c.journal.next()
 		for shard, position := range heads {
 			if position > 0 {
-				positions[uint32(shard)] = position //nolint:gosec // at most MaxShards
+				positions[uint32(shard)] = position
 			}
 		}
 		return nil

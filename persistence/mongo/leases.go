@@ -110,7 +110,7 @@ func (s *Store) updateHeld(ctx context.Context, op string, leases []offsetstore.
 		}
 		err := s.update(ctx, op, consumer, unique(shards), func(shard uint32, r *register, now time.Time) (bool, error) {
 			delete(results, shard)
-			if r.check(held[shard]) != nil {
+			if !r.holds(held[shard]) {
 				return false, nil
 			}
 			results[shard] = apply(held[shard], r, now)
@@ -154,9 +154,12 @@ func (s *Store) Leases(ctx context.Context, consumer string) (leases []offsetsto
 	return leases, nil
 }
 
+// holds reports whether a lease is held under its epoch.
+func (r *register) holds(l offsetstore.Lease) bool { return r.Leased && r.Owner != "" && uint64(r.Epoch) == l.Epoch }
+
 // check returns a [offsetstore.StaleLeaseError] unless a lease is held under its epoch.
 func (r *register) check(l offsetstore.Lease) error {
-	if !r.Leased || r.Owner == "" || uint64(r.Epoch) != l.Epoch {
+	if !r.holds(l) {
 		stale := &offsetstore.StaleLeaseError{Consumer: l.Consumer, Shard: l.Shard, Epoch: l.Epoch}
 		if r.Leased {
 			stale.Current = uint64(r.Epoch)

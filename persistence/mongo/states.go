@@ -46,7 +46,7 @@ func placeOfState(id string) (shard uint32, position uint64, err error) {
 		return 0, 0, err
 	}
 	position, err = strconv.ParseUint(id[4:], 16, 64)
-	return uint32(high), position, err //nolint:gosec // of three digits
+	return uint32(high), position, err
 }
 
 func (r *stateRecord) decode() (*egopb.DurableState, error) {

@@ -23,7 +23,7 @@ type claim struct {
 	Until   time.Time `bson:"u"` // clock of the server
 }
 
-// timerPage is how many timers are looked at at once.
+// timerPage is how many timers are looked at in one go.
 const timerPage = 128
 
 // ClaimTimers implements [persistence.TimerStore]. Claims expire by the clock of the server, which has milliseconds. Timers
