@@ -34,6 +34,7 @@ func storesAt(t testing.TB, database string) persistencetest.Stores {
 		Timers:      store,
 		Offsets:     store,
 		DeadLetters: store,
+		Keys:        store,
 		Reopen:      func(t testing.TB) persistencetest.Stores { return storesAt(t, database) },
 		OpenWithShards: func(t testing.TB, n uint32) error {
 			other := mongo.NewStore(client, database, mongo.WithShards(n))

@@ -9,6 +9,7 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
+	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
@@ -89,7 +90,7 @@ func (e *endedError) Unwrap() []error { return []error{e.ended, e.err} }
 func contractError(err error) bool {
 	return errors.Is(err, persistence.ErrConflict) || errors.Is(err, persistence.ErrNotConnected) ||
 		errors.Is(err, persistence.ErrInvalidRecord) || errors.Is(err, persistence.ErrInvalidArgument) ||
-		errors.Is(err, offsetstore.ErrStaleLease)
+		errors.Is(err, offsetstore.ErrStaleLease) || errors.Is(err, encryption.ErrKeyConflict) || errors.Is(err, encryption.ErrErased)
 }
 
 // reason returns the variable of this package that an error of the driver or of a context stands for, or nil.

@@ -155,7 +155,9 @@ func (s *Store) Leases(ctx context.Context, consumer string) (leases []offsetsto
 }
 
 // holds reports whether a lease is held under its epoch.
-func (r *register) holds(l offsetstore.Lease) bool { return r.Leased && r.Owner != "" && uint64(r.Epoch) == l.Epoch }
+func (r *register) holds(l offsetstore.Lease) bool {
+	return r.Leased && r.Owner != "" && uint64(r.Epoch) == l.Epoch
+}
 
 // check returns a [offsetstore.StaleLeaseError] unless a lease is held under its epoch.
 func (r *register) check(l offsetstore.Lease) error {

@@ -79,6 +79,7 @@ const (
 	claimCollection    = "ego_timer_claims"
 	batchCollection    = "ego_timer_batches"
 	consumerCollection = "ego_consumers"
+	keyringCollection  = "ego_keyrings"
 	letterCollection   = "ego_dead_letters"
 )
 

@@ -55,6 +55,8 @@ func indexes() []index {
 		{collection: consumerCollection, keys: asc("c", "s", "q")},
 		{collection: letterCollection, keys: asc("c", "s", "p")},
 		{collection: letterCollection, keys: asc("w")},
+		{collection: keyringCollection, keys: asc("i", "l", "q")},
+		{collection: keyringCollection, keys: asc("ph", "i")},
 	}
 }
 

@@ -17,7 +17,7 @@ type session struct {
 	calls    sync.WaitGroup // calls under way
 	ended    chan struct{}  // closed by Disconnect, ends what waits
 
-	deletions, states, snapshots, timers, claims, batches, consumers, letters *driver.Collection
+	deletions, states, snapshots, timers, claims, batches, consumers, letters, keyrings *driver.Collection
 
 	stateWrites, consumerWrites sweeper
 }
@@ -43,6 +43,7 @@ func (s *Store) open(ctx context.Context) (*session, error) {
 		batches:   s.collection(batchCollection),
 		consumers: s.collection(consumerCollection),
 		letters:   s.collection(letterCollection),
+		keyrings:  s.collection(keyringCollection),
 	}
 	var err error
 	if c.features, err = s.detect(ctx); err != nil {
