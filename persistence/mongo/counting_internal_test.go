@@ -13,6 +13,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/mongotest"
 	"github.com/actorkeep/ego/offsetstore"
+	"github.com/actorkeep/ego/persistence"
 )
 
 func connected(t *testing.T) (*Store, *session) {
@@ -129,6 +130,35 @@ func TestCallsCutOffHalfWay(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, next)
 		require.Equal(t, []string{"a", "c"}, ids)
+	})
+}
+
+func TestAppend(t *testing.T) {
+	t.Parallel()
+
+	t.Run("WhatReadersReadBetweenCheckAndInsertCounts", func(t *testing.T) { // G2
+		t.Parallel()
+		store, c := connected(t)
+		other := NewStore(store.client, store.database)
+		require.NoError(t, other.Connect(t.Context()))
+		t.Cleanup(func() { require.NoError(t, other.Disconnect(context.Background())) })
+		events := []*egopb.Event{{PersistenceId: "a", SequenceNumber: 1}}
+		runs, err := persistence.Runs(events)
+		require.NoError(t, err)
+		b, err := newBatch(events, runs, store.shards)
+		require.NoError(t, err)
+
+		at, err := c.journal.admit(t.Context(), b)
+		require.NoError(t, err)
+		require.NoError(t, other.WriteEvents(t.Context(), events))
+		latest, err := store.GetLatestEvent(t.Context(), "a") // a reader moves on in the log
+		require.NoError(t, err)
+		require.Equal(t, uint64(1), latest.GetSequenceNumber())
+		done, err := c.journal.insert(t.Context(), b, at)
+		require.NoError(t, err)
+		require.False(t, done, "the number was given twice")
+		_, err = c.journal.admit(t.Context(), b)
+		require.ErrorIs(t, err, persistence.ErrConflict)
 	})
 }
 

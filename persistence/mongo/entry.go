@@ -24,6 +24,7 @@ type entry struct {
 	number uint64
 	heads  []uint64
 	raw    bson.Raw
+	spans  map[string]span // by entity; only of batches that are kept in memory
 }
 
 // entryID returns the _id of a batch. It is a string whose order is that of the numbers.

@@ -62,34 +62,62 @@ func (r *replay) page(ctx context.Context, c *session) ([]*egopb.Event, bool, er
 			return nil, false, err
 		}
 	}
-	var events []*egopb.Event
-	next, at, size, full := r.next, r.entry, 0, false
-	filter := bson.D{{Key: "i", Value: r.id}, {Key: "_id", Value: bson.D{{Key: "$gte", Value: entryID(at)}}}}
-	err := c.journal.scan(ctx, filter, shardFields(r.shard), 0, func(e *entry) (bool, error) {
-		found, err := e.eventsOf(r.id, r.shard, next, r.to)
-		if err != nil {
-			return false, err
-		}
-		for _, event := range found {
-			if event.GetSequenceNumber() != next {
-				return false, fmt.Errorf("the journal of %q has number %d where %d belongs", r.id, event.GetSequenceNumber(), next)
-			}
-			if next++; !event.GetDeleted() {
-				events = append(events, event)
-			}
-		}
-		at, size = e.number+1, size+len(e.raw)
-		full = len(events) >= replayPage || size >= replayBytes
-		return !full && next <= r.to, nil
-	})
-	if err != nil {
+	p := &replayedPage{replay: r, next: r.next, entry: r.entry}
+	if err := p.read(ctx, c.journal); err != nil {
 		return nil, false, err
 	}
-	if !full && next <= r.to {
-		return nil, false, fmt.Errorf("the journal of %q ends at number %d instead of %d", r.id, next-1, r.to)
+	r.next, r.entry = p.next, p.entry
+	return p.events, p.next <= r.to, nil
+}
+
+// A replayedPage is the page of a replay that is being read.
+type replayedPage struct {
+	*replay
+	next   uint64 // number that follows
+	entry  uint64 // batch that follows
+	events []*egopb.Event
+	size   int
+}
+
+func (p *replayedPage) full() bool { return len(p.events) >= replayPage || p.size >= replayBytes }
+
+// add takes over what a batch has, and reports whether the page goes on.
+func (p *replayedPage) add(e *entry) (bool, error) {
+	found, err := e.eventsOf(p.id, p.shard, p.next, p.to)
+	if err != nil {
+		return false, err
 	}
-	r.next, r.entry = next, at
-	return events, next <= r.to, nil
+	for _, event := range found {
+		if event.GetSequenceNumber() != p.next {
+			return false, fmt.Errorf("the journal of %q has number %d where %d belongs", p.id, event.GetSequenceNumber(), p.next)
+		}
+		if p.next++; !event.GetDeleted() {
+			p.events = append(p.events, event)
+		}
+	}
+	p.entry, p.size = e.number+1, p.size+len(e.raw)
+	return !p.full() && p.next <= p.to, nil
+}
+
+// read reads from memory what is there, and the rest from the server.
+func (p *replayedPage) read(ctx context.Context, j *journal) error {
+	for e := j.remembered(p.entry); e != nil; e = j.remembered(p.entry) {
+		if _, ok := e.spans[p.id]; !ok {
+			p.entry++
+			continue
+		}
+		if more, err := p.add(e); err != nil || !more {
+			return err
+		}
+	}
+	filter := bson.D{{Key: "i", Value: p.id}, {Key: "_id", Value: bson.D{{Key: "$gte", Value: entryID(p.entry)}}}}
+	if err := j.scan(ctx, filter, shardFields(p.shard), 0, p.add); err != nil {
+		return err
+	}
+	if !p.full() && p.next <= p.to {
+		return fmt.Errorf("the journal of %q ends at number %d instead of %d", p.id, p.next-1, p.to)
+	}
+	return nil
 }
 
 // begin finds out which numbers there are, and the batch that has the first. It reports false when there are none.
@@ -117,6 +145,9 @@ func (r *replay) begin(ctx context.Context, c *session) (bool, error) {
 // entryOf returns the batch that has a number of an entity, or one before it. It walks back from the end, as what is asked
 // for is mostly what follows a snapshot.
 func (j *journal) entryOf(ctx context.Context, id string, shard uint32, number uint64) (uint64, error) {
+	if recent, ok := j.recall(id, number); ok {
+		return recent, nil
+	}
 	found := uint64(1)
 	if number == 1 {
 		return found, nil

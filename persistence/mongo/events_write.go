@@ -125,13 +125,14 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := j.admit(work, b); err != nil {
+		at, err := j.admit(work, b)
+		if err != nil {
 			return err
 		}
 		if err := j.register(work, b); err != nil {
 			return err
 		}
-		done, err := j.insert(work, b)
+		done, err := j.insert(work, b, at)
 		if done || err != nil {
 			return err
 		}
@@ -143,11 +144,10 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 	}
 }
 
-// insert tries to make the batch the next one, and reports false when another one was first. While the outcome of an
+// insert tries to put the batch where it was admitted, and reports false when another one was first. While the outcome of an
 // insert is open it inserts the same again: the number can be taken only once, so what is found there then tells.
-func (j *journal) insert(ctx context.Context, b *batch) (bool, error) {
-	number, before := j.next()
-	document, err := b.document(number, before)
+func (j *journal) insert(ctx context.Context, b *batch, at slot) (bool, error) {
+	document, err := b.document(at.number, at.before)
 	if err != nil {
 		return false, err
 	}
@@ -158,7 +158,7 @@ func (j *journal) insert(ctx context.Context, b *batch) (bool, error) {
 		case err == nil:
 			return true, j.take(document)
 		case driver.IsDuplicateKeyError(err):
-			stored, err := j.await(ctx, number)
+			stored, err := j.await(ctx, at.number)
 			if err != nil {
 				return false, unknownIf(open, err)
 			}
@@ -201,20 +201,29 @@ func (j *journal) await(ctx context.Context, number uint64) (*entry, error) {
 	}
 }
 
-// admit checks that the events of a batch continue the stored ones, as far as the log was read. Before it refuses, it reads
-// the log to its end.
-func (j *journal) admit(ctx context.Context, b *batch) error {
+// A slot is the next number of the log at some moment.
+type slot struct {
+	number uint64
+	before []uint64 // positions of the shards before it
+}
+
+// admit checks that the events of a batch continue the stored ones, and returns the slot that this holds for. The slot is
+// taken before the check: readers move on in the log at any time, and what they read in between must make the insert fail.
+// Before it refuses, it reads the log to its end.
+func (j *journal) admit(ctx context.Context, b *batch) (slot, error) {
 	if err := j.learn(ctx, b); err != nil {
-		return err
+		return slot{}, err
 	}
+	number, before := j.next()
 	err := j.conflict(ctx, b)
-	if !errors.Is(err, persistence.ErrConflict) {
-		return err
+	if errors.Is(err, persistence.ErrConflict) {
+		if err := j.catchUp(ctx); err != nil {
+			return slot{}, err
+		}
+		number, before = j.next()
+		err = j.conflict(ctx, b)
 	}
-	if err := j.catchUp(ctx); err != nil {
-		return err
-	}
-	return j.conflict(ctx, b)
+	return slot{number, before}, err
 }
 
 func (j *journal) conflict(ctx context.Context, b *batch) error {

@@ -154,6 +154,7 @@ func (j *journal) apply(e *entry) error {
 	if e.number != j.tail+1 {
 		return fmt.Errorf("the log has batch %d after batch %d", e.number, j.tail)
 	}
+	e.spans = make(map[string]span)
 	for shard := range j.shards {
 		if e.heads[shard] == j.heads[shard] {
 			continue
@@ -171,6 +172,12 @@ func (j *journal) apply(e *entry) error {
 			if err != nil {
 				return fmt.Errorf("batch %d of the log: %w", e.number, err)
 			}
+			s, again := e.spans[m.id]
+			if !again {
+				s.first = m.number
+			}
+			s.last = m.number
+			e.spans[m.id] = s
 			j.known.put(m.id, head{m.number, e.number})
 		}
 	}
@@ -201,6 +208,18 @@ func (j *journal) remembered(number uint64) *entry {
 		return nil
 	}
 	return j.recent[number-j.recent[0].number]
+}
+
+// recall returns the batch in memory that has a number of an entity, or the last one before it.
+func (j *journal) recall(id string, number uint64) (uint64, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range slices.Backward(j.recent) {
+		if s, ok := e.spans[id]; ok && s.first <= number {
+			return e.number, true
+		}
+	}
+	return 0, false
 }
 
 // forget drops batches from memory, as what is stored of them has changed.
