@@ -92,9 +92,16 @@ func lastOfEach(records []any) []any {
 	return slices.DeleteFunc(records, func(r any) bool { return last[r.(*letterRecord).ID] != r }) //nolint:forcetypeassert // made above
 }
 
-// deliver marks the letters that a change has made visible, and removes those that they replace. It is done before the
-// change is superseded, and may be done any number of times.
+// deliver marks the letters that a change has made visible, and removes those that they replace or that the change voided. It
+// is done before the change is superseded, and may be done any number of times.
 func (c *session) deliver(ctx context.Context, r *register) error {
+	if r.Reset {
+		_, err := c.letters.DeleteMany(ctx, bson.D{
+			{Key: "c", Value: r.Consumer}, {Key: "s", Value: r.Shard}, {Key: "p", Value: bson.D{{Key: "$gt", Value: r.Position}}},
+			{Key: "g", Value: bson.D{{Key: "$lt", Value: r.Number}}},
+		})
+		return err
+	}
 	if r.Parked == "" {
 		return nil
 	}
@@ -123,8 +130,11 @@ func (c *session) visible(ctx context.Context, consumer string, shards ...uint32
 	if err != nil {
 		return nil, err
 	}
-	fresh := bson.A{}
+	fresh, void := bson.A{}, bson.A{}
 	for _, r := range known {
+		if r.Reset {
+			void = append(void, bson.D{{Key: "s", Value: r.Shard}, {Key: "p", Value: bson.D{{Key: "$gt", Value: r.Position}}}})
+		}
 		if r.Parked != "" {
 			fresh = append(fresh, r.Parked)
 		}
@@ -133,6 +143,9 @@ func (c *session) visible(ctx context.Context, consumer string, shards ...uint32
 		bson.D{{Key: "g", Value: bson.D{{Key: "$exists", Value: true}}}},
 		bson.D{{Key: "w", Value: bson.D{{Key: "$in", Value: fresh}}}},
 	}}}
+	if len(void) > 0 {
+		filter = append(filter, bson.E{Key: "$nor", Value: void})
+	}
 	if len(shards) > 0 {
 		filter = append(filter, bson.E{Key: "s", Value: bson.D{{Key: "$in", Value: shards}}})
 	}

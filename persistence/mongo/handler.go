@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -16,7 +17,10 @@ import (
 	"github.com/actorkeep/ego/projection"
 )
 
-var _ projection.TransactionalHandler = (*txHandler)(nil)
+var (
+	_ projection.TransactionalHandler = (*txHandler)(nil)
+	_ projection.TransactionalRetrier = (*txHandler)(nil)
+)
 
 // TxHandler returns a handler for a projection whose read model is on the deployment of the store, and whose offsets are in
 // the store itself. What fn writes with the context that it is given and the offset are committed in one transaction, so
@@ -29,7 +33,7 @@ func TxHandler(store *Store, fn func(ctx context.Context, event *projection.Even
 	return TxBatchHandler(store, func(ctx context.Context, events []*projection.Event) error {
 		for _, event := range events {
 			if err := fn(ctx, event); err != nil {
-				return err
+				return &projection.EventError{Event: event, Err: err}
 			}
 		}
 		return nil
@@ -37,7 +41,8 @@ func TxHandler(store *Store, fn func(ctx context.Context, event *projection.Even
 }
 
 // TxBatchHandler is [TxHandler] with a function that gets all events of a transaction at once, in order and at least one,
-// and can so write them in one command.
+// and can so write them in one command. An error is taken as one of the first event, unless it is a
+// [projection.EventError]; either way the events are offered again one by one.
 func TxBatchHandler(store *Store, fn func(ctx context.Context, events []*projection.Event) error) projection.Handler {
 	return &txHandler{store, fn}
 }
@@ -56,29 +61,73 @@ func (h *txHandler) Handle(ctx context.Context, event *projection.Event) error {
 
 // HandleTransaction implements [projection.TransactionalHandler].
 func (h *txHandler) HandleTransaction(ctx context.Context, lease offsetstore.Lease, events []*projection.Event, position uint64) error {
-	return h.store.CommitOffsetTx(ctx, lease, position, func(ctx context.Context) error {
-		if len(events) == 0 {
-			return nil
-		}
-		return h.fn(ctx, events)
-	})
-}
-
-// CommitOffsetTx is [Store.CommitOffset] together with what fn writes with the context that it is given: both are committed,
-// or neither. fn is not called when the lease is stale. What [TxHandler] says of its function holds for fn. On a standalone
-// server it fails with [ErrNoTransactions].
-func (s *Store) CommitOffsetTx(ctx context.Context, lease offsetstore.Lease, position uint64, fn func(ctx context.Context) error) error {
-	return s.transact(ctx, "commit an offset to", func(ctx context.Context, c *session, now time.Time) error {
-		if err := c.commitWithin(ctx, lease, position, now); err != nil {
+	return h.store.transact(ctx, "handle events in", func(ctx context.Context, c *session, now time.Time) error {
+		var stored uint64
+		err := c.changeWithin(ctx, lease, now, func(r *register) (bool, error) {
+			if stored = uint64(r.Position); position <= stored && stored > 0 {
+				return false, nil // done by an attempt whose outcome was not known
+			}
+			return commit(lease, position)(lease.Shard, r, now)
+		})
+		if err != nil {
 			return err
 		}
-		return fn(ctx)
+		return h.call(ctx, after(events, stored))
 	})
 }
 
-// commitWithin changes the register of a lease in the transaction of the context. When somebody else changes it as well, the
-// transaction is aborted and begun again.
-func (c *session) commitWithin(ctx context.Context, lease offsetstore.Lease, position uint64, now time.Time) error {
+// RetryTransaction implements [projection.TransactionalRetrier].
+func (h *txHandler) RetryTransaction(ctx context.Context, lease offsetstore.Lease, events []*projection.Event, position uint64) error {
+	return h.store.transact(ctx, "retry a dead letter in", func(ctx context.Context, c *session, now time.Time) error {
+		// The register is changed in nothing but its number, so that the lease cannot pass on before the commit.
+		err := c.changeWithin(ctx, lease, now, func(*register) (bool, error) { return true, nil })
+		if err != nil {
+			return err
+		}
+		deleted, err := c.letters.DeleteMany(ctx, bson.D{
+			{Key: "c", Value: lease.Consumer}, {Key: "s", Value: int64(lease.Shard)}, {Key: "p", Value: signed(position)},
+			{Key: "g", Value: bson.D{{Key: "$exists", Value: true}}},
+		})
+		if err != nil || deleted.DeletedCount == 0 {
+			return err
+		}
+		return h.call(ctx, events)
+	})
+}
+
+// call has events handled. Its error is one of the event, unless the server asks for another attempt or is gone.
+func (h *txHandler) call(ctx context.Context, events []*projection.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	err := h.fn(ctx, events)
+	if err == nil {
+		return nil
+	}
+	named, ok := errors.AsType[*projection.EventError](err)
+	if !ok {
+		named = &projection.EventError{Event: events[0], Err: err}
+	}
+	labeled, ok := errors.AsType[driver.LabeledError](named.Err)
+	if ctx.Err() != nil || driver.IsNetworkError(err) || ok && labeled.HasErrorLabel("TransientTransactionError") {
+		return named.Err
+	}
+	return named
+}
+
+// after returns the events above an offset.
+func after(events []*projection.Event, offset uint64) []*projection.Event {
+	for i, event := range events {
+		if event.Position > offset {
+			return events[i:]
+		}
+	}
+	return nil
+}
+
+// changeWithin changes the register of a lease that is held in the transaction of the context. When somebody else changes it
+// as well, the transaction is aborted and begun again.
+func (c *session) changeWithin(ctx context.Context, lease offsetstore.Lease, now time.Time, apply func(r *register) (bool, error)) error {
 	known, err := c.registersOf(ctx, lease.Consumer, lease.Shard)
 	if err != nil {
 		return err
@@ -90,10 +139,14 @@ func (c *session) commitWithin(ctx context.Context, lease offsetstore.Lease, pos
 		}
 		*next = *last
 	}
-	if _, err := commit(lease, position)(lease.Shard, next, now); err != nil {
+	if err := next.check(lease); err != nil {
 		return err
 	}
-	next.Parked, next.Consumer, next.Shard, next.Number = "", lease.Consumer, int64(lease.Shard), next.Number+1
+	next.Parked, next.Reset = "", false
+	if changed, err := apply(next); err != nil || !changed {
+		return err
+	}
+	next.Consumer, next.Shard, next.Number = lease.Consumer, int64(lease.Shard), next.Number+1
 	next.ID, next.Token, next.Written = registerID(lease.Consumer, lease.Shard, next.Number), fmt.Sprintf("%x", newToken()), now
 	_, err = c.consumers.InsertOne(ctx, next)
 	if driver.IsDuplicateKeyError(err) {

@@ -60,7 +60,7 @@ func (s *Store) Offsets(ctx context.Context, consumer string) (offsets []*egopb.
 	return offsets, nil
 }
 
-// ResetOffsets implements [offsetstore.OffsetStore]. Each shard is reset by itself. When the call fails after some were,
+// ResetOffsets implements [offsetstore.OffsetStore]. Each shard is reset by itself, its dead letters with it. When the call fails after some were,
 // [persistence.NotWritten] does not hold for the error; it may be repeated.
 func (s *Store) ResetOffsets(ctx context.Context, consumer string, positions map[uint32]uint64) error {
 	if consumer == "" {
@@ -82,6 +82,7 @@ func (s *Store) ResetOffsets(ctx context.Context, consumer string, positions map
 			epoch = r.Epoch
 		}
 		r.put(wanted[shard], epoch, now)
+		r.Reset = true
 		return true, nil
 	})
 }

@@ -34,6 +34,7 @@ type register struct {
 	At        time.Time `bson:"pt,omitempty"`
 
 	Parked string `bson:"lb,omitempty"` // letters that this change made visible
+	Reset  bool   `bson:"rs,omitempty"` // this change set the offset, and voided the letters above it that were visible before
 }
 
 const (
@@ -147,7 +148,7 @@ func (u *updating) round(ctx context.Context, shards []uint32) ([]uint32, error)
 			}
 			*next = *last
 		}
-		next.Parked = ""
+		next.Parked, next.Reset = "", false
 		changed, err := u.apply(shard, next, now)
 		if err != nil {
 			return shards, err
