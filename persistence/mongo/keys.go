@@ -57,52 +57,66 @@ func (c *session) keyringOf(ctx context.Context, id string) (*keyring, error) {
 // errUnchanged ends a change that has nothing to do.
 var errUnchanged = errors.New("nothing to change")
 
+// A keyChange makes the keys of the next keyring, and may change what the entity is.
+type keyChange func(r *keyring, keys []*egopb.DataKey) ([]*egopb.DataKey, error)
+
 // changeKeys changes the keyring of an entity, and takes the content out of those before.
-func (s *Store) changeKeys(ctx context.Context, op, id string, apply func(r *keyring, keys []*egopb.DataKey) ([]*egopb.DataKey, error)) error {
+func (s *Store) changeKeys(ctx context.Context, op, id string, apply keyChange) error {
 	if err := persistence.CheckID(id); err != nil {
 		return err
 	}
-	token := newToken()
 	return s.write(ctx, op, func(work context.Context, c *session) error {
-		open := false
-		for attempt := 0; ; attempt++ {
-			if err := ctx.Err(); err != nil && !open {
-				return err
-			}
-			last, err := c.keyringOf(work, id)
-			if err != nil {
-				return unknownIf(open, err)
-			}
-			if last == nil {
-				last = new(keyring)
-			}
-			if !bytes.Equal(last.Token.Data, token) {
-				next, err := last.next(id, token, apply)
-				if errors.Is(err, errUnchanged) {
-					return c.clearKeyrings(work, last)
-				}
-				if err != nil {
-					return unknownIf(open, err)
-				}
-				if _, err = c.keyrings.InsertOne(work, next); err != nil {
-					if refused(err) && !driver.IsDuplicateKeyError(err) && !open {
-						return err
-					}
-					open = open || !refused(err)
-					if pause(work, attempt) != nil {
-						return unknownIf(open, errors.Join(ErrContended, err))
-					}
-					continue
-				}
-				last = next
-			}
-			return c.clearKeyrings(work, last)
+		last, err := c.putKeyring(ctx, work, id, apply)
+		if err != nil {
+			return err
 		}
+		return c.clearKeyrings(work, last)
 	})
 }
 
+// putKeyring inserts the keyring that follows the last one, and returns the one that is the last then. The insert fails when
+// somebody else has taken the number meanwhile; then it looks again.
+func (c *session) putKeyring(ctx, work context.Context, id string, apply keyChange) (*keyring, error) {
+	token, open := newToken(), false
+	for attempt := 0; ; attempt++ {
+		if err := ctx.Err(); err != nil && !open {
+			return nil, err
+		}
+		last, err := c.keyringOf(work, id)
+		if err != nil {
+			return nil, unknownIf(open, err)
+		}
+		if last == nil {
+			last = &keyring{Of: id}
+		}
+		if bytes.Equal(last.Token.Data, token) {
+			return last, nil // an insert that nothing was heard of
+		}
+		next, err := last.next(id, token, apply)
+		switch {
+		case errors.Is(err, errUnchanged):
+			return last, nil
+		case err != nil:
+			return nil, unknownIf(open, err)
+		}
+		_, err = c.keyrings.InsertOne(work, next)
+		switch {
+		case err == nil:
+			return next, nil
+		case driver.IsDuplicateKeyError(err):
+		case refused(err) && !open:
+			return nil, err
+		default:
+			open = open || !refused(err)
+		}
+		if pause(work, attempt) != nil {
+			return nil, unknownIf(open, errors.Join(ErrContended, err))
+		}
+	}
+}
+
 // next makes the keyring that follows.
-func (r *keyring) next(id string, token []byte, apply func(r *keyring, keys []*egopb.DataKey) ([]*egopb.DataKey, error)) (*keyring, error) {
+func (r *keyring) next(id string, token []byte, apply keyChange) (*keyring, error) {
 	keys, err := r.keys()
 	if err != nil {
 		return nil, err
