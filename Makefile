@@ -20,9 +20,9 @@ EVENTS      ?= 10000000
 CHAOS       ?= 1m
 SEED        ?= 0
 
-# Every module of the tree; tools holds no packages of its own.
+# Every module of the tree; tools and those below it are for building what others need.
 MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
-CODE_MODULES := $(filter-out ./tools,$(MODULES))
+CODE_MODULES := $(filter-out ./tools ./tools/%,$(MODULES))
 
 # Builds read go.mod and never edit it, and do not ask git about a tree that may belong to another user.
 export GOFLAGS := $(filter-out -mod=% -buildvcs=%,$(shell go env GOFLAGS)) -mod=readonly -buildvcs=false
@@ -32,6 +32,10 @@ export GOWORK  := off
 TOOLS_ID  := $(shell { cat tools/go.mod tools/go.sum; go env GOVERSION; } | git hash-object --stdin | cut -c1-16)
 TOOLS_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/ego-tools/$(TOOLS_ID)
 export PATH := $(abspath $(TOOLS_DIR)):$(PATH)
+
+# The server that the tests of the MongoDB store run on has a module, and so a cache, of its own.
+FERRETDB_ID        := $(shell { cat tools/ferretdb/*; go env GOVERSION; } | git hash-object --stdin | cut -c1-16)
+export EGO_FERRETDB ?= $(abspath $(TOOLS_DIR)/..)/ferretdb-$(FERRETDB_ID)/ferretdb
 
 BUF           := $(TOOLS_DIR)/buf
 BENCHSTAT     := $(TOOLS_DIR)/benchstat
@@ -60,7 +64,7 @@ lint: $(GOLANGCI_LINT) ## Check all modules with golangci-lint
 	@$(call in-modules,$(CODE_MODULES),golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...)
 
 .PHONY: test
-test: postgres ## Test all modules with the race detector
+test: postgres ferretdb ## Test all modules with the race detector
 	@$(call in-modules,$(CODE_MODULES),go test -race -timeout $(TESTTIMEOUT) ./...)
 
 .PHONY: generate
@@ -82,7 +86,7 @@ verify: $(BUF) $(PROTOC_GEN_GO) ## Check formatting, go.mod, protobuf files and 
 ##@ Deeper
 
 .PHONY: race
-race: postgres ## Test RACECOUNT times in random order, to find races and flaky tests
+race: postgres ferretdb ## Test RACECOUNT times in random order, to find races and flaky tests
 	@$(call in-modules,$(CODE_MODULES),go test -race -shuffle=on -count=$(RACECOUNT) -timeout 30m ./...)
 
 .PHONY: fuzz
@@ -90,7 +94,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	@hack/fuzz $(FUZZTIME) $(CODE_MODULES)
 
 .PHONY: bench
-bench: postgres ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
+bench: postgres ferretdb ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
 	@hack/bench '$(BENCH)' $(BENCHTIME) $(BENCHCOUNT) $(CODE_MODULES)
 
 .PHONY: benchstat
@@ -138,6 +142,14 @@ tools: $(BUF) $(BENCHSTAT) $(GOLANGCI_LINT) $(GOVULNCHECK) $(PROTOC_GEN_GO) ## B
 .PHONY: postgres
 postgres: ## Install PostgreSQL and pgbouncer for the tests, when missing and apt can
 	@hack/postgres
+
+.PHONY: ferretdb
+ferretdb: $(EGO_FERRETDB) ## Build FerretDB for the tests, once; it takes some minutes
+
+# Not from its command: that wants files in its own directory, which the module cache does not let us write.
+$(EGO_FERRETDB): $(wildcard tools/ferretdb/*)
+	@echo "building FerretDB into $(@D)" >&2
+	@mkdir -p "$(@D)" && cd tools/ferretdb && go build -tags ferretdb_no_postgresql -o "$@.$$$$" . && mv "$@.$$$$" "$@"
 
 $(BUF):           package := github.com/bufbuild/buf/cmd/buf
 $(BENCHSTAT):     package := golang.org/x/perf/cmd/benchstat
