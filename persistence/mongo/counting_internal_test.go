@@ -65,6 +65,26 @@ func TestCallsCutOffHalfWay(t *testing.T) {
 		require.NoError(t, store.CompleteTimer(t.Context(), "a", "x", claimed[0].GetVersion()))
 		require.Empty(t, due("a"), "a version that was replaced came back")
 	})
+	t.Run("OldVersionsDoNotTouchATimerThatWasSetAnew", func(t *testing.T) { // G7
+		t.Parallel()
+		store, c := connected(t)
+		anew := &timerRecord{ID: timerID(timerName{"a", "x"}, 50), Owner: "a", Name: "x", Version: 50, Call: "anew"}
+		record, err := marshal("a", &egopb.Timer{Owner: "a", Name: "x"})
+		require.NoError(t, err)
+		anew.Record = record
+		_, err = c.timers.InsertOne(t.Context(), anew)
+		require.NoError(t, err)
+		require.NoError(t, store.CompleteTimer(t.Context(), "a", "x", 100), "of a higher version that is gone")
+		late := &scheduling{token: "late", records: []*timerRecord{{Owner: "a", Name: "x", Version: 100}}}
+		late.settle(t.Context(), c)
+		timers, err := store.OwnerTimers(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, timers, 1)
+		require.NoError(t, store.CompleteTimer(t.Context(), "a", "x", 50))
+		timers, err = store.OwnerTimers(t.Context(), "a")
+		require.NoError(t, err)
+		require.Empty(t, timers)
+	})
 	t.Run("LettersCountOnceTheRegisterNamesThem", func(t *testing.T) { // G5
 		t.Parallel()
 		store, c := connected(t)

@@ -48,10 +48,14 @@ func (r *keyring) keys() ([]*egopb.DataKey, error) {
 	return keys, nil
 }
 
-// keyringOf returns the keyring of an entity, nil when it has none.
+// keyringOf returns the keyring of an entity, an empty one when it has none.
 func (c *session) keyringOf(ctx context.Context, id string) (*keyring, error) {
 	filter := bson.D{{Key: "i", Value: id}, {Key: "l", Value: true}}
-	return findOne[keyring](ctx, c.keyrings, filter, options.FindOne().SetSort(bson.D{{Key: "q", Value: -1}}))
+	found, err := findOne[keyring](ctx, c.keyrings, filter, options.FindOne().SetSort(bson.D{{Key: "q", Value: -1}}))
+	if err == nil && found == nil {
+		found = &keyring{Of: id}
+	}
+	return found, err
 }
 
 // errUnchanged ends a change that has nothing to do.
@@ -85,9 +89,6 @@ func (c *session) putKeyring(ctx, work context.Context, id string, apply keyChan
 		last, err := c.keyringOf(work, id)
 		if err != nil {
 			return nil, unknownIf(open, err)
-		}
-		if last == nil {
-			last = &keyring{Of: id}
 		}
 		if bytes.Equal(last.Token.Data, token) {
 			return last, nil // an insert that nothing was heard of
@@ -151,7 +152,7 @@ func (c *session) clearKeyrings(ctx context.Context, last *keyring) error {
 func (s *Store) DataKeys(ctx context.Context, persistenceID string) (keys []*egopb.DataKey, life encryption.Life, err error) {
 	err = s.read(ctx, "read keys from", func(ctx context.Context, c *session) error {
 		r, err := c.keyringOf(ctx, persistenceID)
-		if err != nil || r == nil {
+		if err != nil {
 			return err
 		}
 		life = r.life()

@@ -74,7 +74,7 @@ func (s *Store) PendingErasures(ctx context.Context, after string, limit int) (i
 				return false, err
 			}
 			last, err := c.keyringOf(ctx, found.Of) // it may have been superseded and not be cleared yet
-			if err == nil && last != nil && last.Number == found.Number {
+			if err == nil && last.Number == found.Number {
 				ids = append(ids, found.Of)
 			}
 			return len(ids) < limit, err

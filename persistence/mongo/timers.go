@@ -66,6 +66,7 @@ type scheduling struct {
 	token   string
 	records []*timerRecord
 	raised  map[timerName]int64 // how often the call sets a name
+	older   bson.A              // versions that it replaces
 }
 
 func (s *scheduling) add(timer *egopb.Timer) error {
@@ -158,6 +159,7 @@ func (s *scheduling) versions(ctx context.Context, c *session) (map[timerName]in
 	}
 	filter := bson.D{{Key: "o", Value: bson.D{{Key: "$in", Value: owners}}}, {Key: "n", Value: bson.D{{Key: "$in", Value: names}}}}
 	highest, own := make(map[timerName]int64), 0
+	s.older = nil
 	fields := options.Find().SetProjection(bson.D{{Key: "r", Value: 0}})
 	err := each(ctx, c.timers, filter, fields, func(raw bson.Raw) (bool, error) {
 		var r timerRecord
@@ -169,6 +171,9 @@ func (s *scheduling) versions(ctx context.Context, c *session) (map[timerName]in
 			return true, nil
 		}
 		highest[r.of()] = max(highest[r.of()], r.Version)
+		if s.raised[r.of()] > 0 {
+			s.older = append(s.older, r.ID)
+		}
 		return true, nil
 	})
 	return highest, own, err
@@ -186,19 +191,20 @@ func (s *scheduling) settle(ctx context.Context, c *session) {
 			return
 		}
 	}
-	var older bson.A
-	for _, r := range s.records {
-		older = append(older, bson.D{{Key: "o", Value: r.Owner}, {Key: "n", Value: r.Name}, {Key: "v", Value: bson.D{{Key: "$lt", Value: r.Version}}}})
+	if len(s.older) > 0 { // those that were seen, as a name that is free again may begin anywhere
+		_ = c.removeTimers(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: s.older}}}}, 0)
 	}
-	_ = c.removeTimers(ctx, bson.D{{Key: "$or", Value: older}})
 }
 
 // removeTimers removes versions of timers and the claims on them, those that are superseded first, so that a call that is
-// cut off brings none of them back.
-func (c *session) removeTimers(ctx context.Context, filter any) error {
+// cut off brings none of them back. With a version, it removes nothing unless that one is among them.
+func (c *session) removeTimers(ctx context.Context, filter any, version int64) error {
 	found, err := c.findTimers(ctx, filter, options.Find().SetProjection(bson.D{{Key: "r", Value: 0}}))
 	if err != nil || len(found) == 0 {
 		return err
+	}
+	if version > 0 && !slices.ContainsFunc(found, func(r *timerRecord) bool { return r.Version == version }) {
+		return nil
 	}
 	slices.SortFunc(found, func(a, b *timerRecord) int { return cmp.Compare(a.Version, b.Version) })
 	highest := make(map[timerName]*timerRecord)
@@ -241,15 +247,19 @@ func (s *Store) CancelTimers(ctx context.Context, owner string, names ...string)
 		filter = append(filter, bson.E{Key: "n", Value: bson.D{{Key: "$in", Value: names}}})
 	}
 	return s.write(ctx, "cancel timers in", func(ctx context.Context, c *session) error {
-		return uncertain(c.removeTimers(ctx, filter))
+		return uncertain(c.removeTimers(ctx, filter, 0))
 	})
 }
 
-// CompleteTimer implements [persistence.TimerStore].
+// CompleteTimer implements [persistence.TimerStore]. The versions below go too, unless the one that is completed is gone: then
+// they are of a timer that was set anew.
 func (s *Store) CompleteTimer(ctx context.Context, owner, name string, version uint64) error {
 	filter := bson.D{{Key: "o", Value: owner}, {Key: "n", Value: name}, {Key: "v", Value: bson.D{{Key: "$lte", Value: signed(version)}}}}
 	return s.write(ctx, "complete a timer in", func(ctx context.Context, c *session) error {
-		return uncertain(c.removeTimers(ctx, filter))
+		if version == 0 {
+			return nil
+		}
+		return uncertain(c.removeTimers(ctx, filter, signed(version)))
 	})
 }
 
