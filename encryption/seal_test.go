@@ -20,7 +20,7 @@ func TestSeal(t *testing.T) {
 		for _, plaintext := range []string{"", "x", "a deposit", strings.Repeat("long", 10_000)} {
 			sealed, keyID := seal(t, e, place("a", 1), plaintext)
 			require.Len(t, sealed, len(plaintext)+encryption.Overhead)
-			if plaintext != "" {
+			if len(plaintext) > 4 { // shorter ones may be there by chance
 				require.NotContains(t, string(sealed), plaintext)
 			}
 			requireOpens(t, e, place("a", 1), keyID, sealed, plaintext)
