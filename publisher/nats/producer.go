@@ -105,6 +105,8 @@ func (p *producer) flush(ctx context.Context, messages []*publisher.Message) err
 		problems []error
 		blocked  publisher.Blocked
 	)
+	ctx, cancel := context.WithTimeout(ctx, publisher.DefaultTimeout) // a flush needs one
+	defer cancel()
 	before := p.conn.Stats().Reconnects
 	for _, m := range messages {
 		if blocked.Has(m.Key) {
