@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +47,7 @@ func (c *cluster) start(t testing.TB) {
 			require.NoError(t, err)
 			ports = append(ports, port)
 		}
-		opts = append(opts[:len(opts):len(opts)], kfake.Ports(ports...))
+		opts = append(slices.Clip(opts), kfake.Ports(ports...))
 	}
 	fake, err := kfake.NewCluster(opts...)
 	require.NoError(t, err)

@@ -2,10 +2,10 @@ package publishertest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
@@ -82,16 +82,18 @@ func repeatHasSameID(t testing.TB, b Broker) {
 func concurrentUse(t testing.TB, b Broker) {
 	p, ids, ctx := open(t, b), names("c", 16), patient(t)
 	var publishing sync.WaitGroup
-	for _, id := range ids {
+	problems := make([]error, len(ids))
+	for i, id := range ids {
 		events := newEvents(t, 20, id)
 		publishing.Go(func() {
 			for _, event := range events[:10] {
-				assert.NoError(t, p.Publish(ctx, event))
+				problems[i] = errors.Join(problems[i], p.Publish(ctx, event))
 			}
-			assert.NoError(t, publishAll(ctx, p, events[10:]))
+			problems[i] = errors.Join(problems[i], publishAll(ctx, p, events[10:]))
 		})
 	}
 	publishing.Wait()
+	require.NoError(t, errors.Join(problems...))
 	requireReceived(t, b, 20, ids...)
 }
 

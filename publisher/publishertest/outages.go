@@ -2,11 +2,13 @@ package publishertest
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/actorkeep/ego/egopb"
@@ -36,21 +38,19 @@ func outageIsNobodysFault(t testing.TB, b Broker) {
 		require.NotErrorIs(t, err, publisher.ErrRejected)
 	}
 	restore()
-	publishUntilTaken(t, p, newEvents(t, 3, "a"))
+	require.NoError(t, publishUntilTaken(patient(t), p, newEvents(t, 3, "a")))
 	requireReceived(t, b, 3, "a")
 }
 
 // publishUntilTaken does what an engine does: a batch, and then again one by one until the broker has all.
-func publishUntilTaken(t testing.TB, p publisher.EventPublisher, events []*egopb.Event) {
-	t.Helper()
-	ctx := patient(t)
+func publishUntilTaken(ctx context.Context, p publisher.EventPublisher, events []*egopb.Event) error {
 	attempt := func(batch ...*egopb.Event) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		return publishAll(ctx, p, batch)
 	}
 	if attempt(events...) == nil {
-		return
+		return nil
 	}
 	for _, event := range events {
 		for {
@@ -58,12 +58,13 @@ func publishUntilTaken(t testing.TB, p publisher.EventPublisher, events []*egopb
 			if err == nil {
 				break
 			}
-			if !assert.NotErrorIs(t, err, publisher.ErrRejected) || !assert.NoError(t, ctx.Err(), "%v", err) {
-				return
+			if errors.Is(err, publisher.ErrRejected) || ctx.Err() != nil {
+				return fmt.Errorf("an outage is no reason to give up: %w", err)
 			}
 			<-time.After(again)
 		}
 	}
+	return nil
 }
 
 // outageInTheMiddle takes the broker down while batches of many entities are under way.
@@ -71,13 +72,14 @@ func outageInTheMiddle(t testing.TB, b Broker) {
 	const batches, size = 6, 50
 	p, ids := open(t, b), names("o", 4)
 	var publishing sync.WaitGroup
+	ctx, problems := patient(t), make([]error, len(ids))
 	begun := make(chan struct{}, len(ids)*batches)
-	for _, id := range ids {
+	for i, id := range ids {
 		events := newEvents(t, batches*size, id)
 		publishing.Go(func() {
-			for i := range batches {
+			for batch := range slices.Chunk(events, size) {
 				begun <- struct{}{}
-				publishUntilTaken(t, p, events[i*size:(i+1)*size])
+				problems[i] = errors.Join(problems[i], publishUntilTaken(ctx, p, batch))
 			}
 		})
 	}
@@ -88,6 +90,7 @@ func outageInTheMiddle(t testing.TB, b Broker) {
 	<-time.After(short)
 	restore()
 	publishing.Wait()
+	require.NoError(t, errors.Join(problems...))
 	requireReceived(t, b, batches*size, ids...)
 }
 

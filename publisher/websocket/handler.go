@@ -44,8 +44,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := h.config.Authorize(r, request); err != nil {
 		status := http.StatusForbidden
-		var with *StatusError
-		if errors.As(err, &with) {
+		if with, ok := errors.AsType[*StatusError](err); ok {
 			status = with.Status
 		}
 		http.Error(w, err.Error(), status)
@@ -112,8 +111,8 @@ func (h *Handler) follow(ctx context.Context, stream publisher.Stream, request *
 		}
 		passed = 0
 		began := time.Now()
-		var broken *encodeError
-		if err := to.send(ctx, frameOf(item, cursor)); errors.As(err, &broken) {
+		err = to.send(ctx, frameOf(item, cursor))
+		if _, broken := errors.AsType[*encodeError](err); broken {
 			h.config.Logger.LogAttrs(ctx, slog.LevelError, "an event cannot be sent to a feed", slog.Any("error", err))
 		} else if err != nil {
 			return err

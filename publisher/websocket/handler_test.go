@@ -118,10 +118,10 @@ func (s *site) events(t testing.TB, query, last string) (next func() *egopb.Fram
 
 func (s *site) socket(t testing.TB, query string) *coder.Conn {
 	t.Helper()
-	conn, _, err := coder.Dial(t.Context(), s.server.URL+"?"+query, &coder.DialOptions{HTTPClient: s.client})
+	conn, _, err := coder.Dial(t.Context(), s.server.URL+"?"+query, &coder.DialOptions{HTTPClient: s.client}) //nolint:bodyclose // the connection is the body
 	require.NoError(t, err)
 	conn.SetReadLimit(1 << 22)
-	t.Cleanup(func() { conn.CloseNow() })
+	t.Cleanup(func() { _ = conn.CloseNow() })
 	return conn
 }
 
@@ -307,9 +307,9 @@ func TestRefusals(t *testing.T) {
 
 	s.deposit(t, "theirs", "mine")
 	header := http.Header{"Authorization": {"ann"}, "Origin": {"https://www.example.com"}}
-	conn, _, err := coder.Dial(t.Context(), s.server.URL+"?from=start", &coder.DialOptions{HTTPClient: s.client, HTTPHeader: header})
+	conn, _, err := coder.Dial(t.Context(), s.server.URL+"?from=start", &coder.DialOptions{HTTPClient: s.client, HTTPHeader: header}) //nolint:bodyclose // the connection is the body
 	require.NoError(t, err)
-	defer conn.CloseNow()
+	defer func() { _ = conn.CloseNow() }()
 	require.Equal(t, "mine/1", idOf(read(t, conn)), "Authorize narrows the selection")
 	require.Equal(t, http.StatusServiceUnavailable, ask(func(*http.Request) {}), "one client is the most")
 }

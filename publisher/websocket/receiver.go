@@ -57,8 +57,7 @@ func NewReceiver(config ReceiverConfig) (*Receiver, error) {
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := rc.config.Authorize(r); err != nil {
 		status := http.StatusForbidden
-		var with *StatusError
-		if errors.As(err, &with) {
+		if with, ok := errors.AsType[*StatusError](err); ok {
 			status = with.Status
 		}
 		http.Error(w, err.Error(), status)
