@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -210,13 +211,21 @@ func TestPublisherFailures(t *testing.T) {
 		t.Parallel()
 		engine := startEngine(t, newStore(t))
 		d := newDesk("d")
-		d.failWith(func(string) error { return errors.New("connection refused") })
+		var refused atomic.Int64
+		d.failWith(func(id string) error {
+			if id == "account-0/1" {
+				refused.Add(1)
+			}
+			return errors.New("connection refused")
+		})
 		require.NoError(t, engine.AddEventPublishers(d))
 		for _, id := range ids(5) {
 			open(t, engine, id)
 			deposit(t, engine, id, 1)
 		}
 		awaitState(t, engine, "d", projection.BackingOff)
+		poll(t, "a third attempt", func() bool { return refused.Load() >= 3 })
+		require.Empty(t, lettersOf(t, engine, "d"))
 		require.ErrorContains(t, engine.Health(t.Context()), "connection refused")
 		d.failWith(nil)
 		for _, id := range ids(5) {
