@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/encryption"
@@ -17,9 +18,14 @@ import (
 // consumers is what a node has to run consumers with. It is nil without an offset store.
 type consumers struct {
 	group  *consumer.Group
-	events *consumer.Feed // nil without an events store
-	states *consumer.Feed // nil without a state store
-	specs  map[string]consumer.Spec
+	events *consumer.Feed           // nil without an events store
+	states *consumer.Feed           // nil without a state store
+	opener consumer.Opener          // of events
+	opens  consumer.Opener          // of states
+	specs  map[string]consumer.Spec // of projections
+
+	mu        sync.RWMutex
+	published map[string]consumer.Spec // of publishers, which come and go
 }
 
 func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
@@ -34,7 +40,13 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		CallTimeout: c.writeTimeout,
 		Logger:      c.logger,
 	})
-	cs := &consumers{group: group, specs: make(map[string]consumer.Spec, len(c.projections))}
+	cs := &consumers{
+		group:     group,
+		opener:    opener(codec),
+		opens:     stateOpener(codec),
+		specs:     make(map[string]consumer.Spec, len(c.projections)),
+		published: make(map[string]consumer.Spec),
+	}
 	if s.events != nil {
 		cs.events = group.Feed(consumer.Events(s.events), s.events)
 	}
@@ -42,15 +54,14 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		cs.states = group.Feed(consumer.States(s.states), s.states)
 	}
 	for _, p := range c.projections {
-		cs.specs[p.name] = projectionSpec(p, cs.events, codec)
+		cs.specs[p.name] = projectionSpec(p, cs.events, cs.opener)
 	}
 	return cs
 }
 
 // projectionSpec describes a projection to the consumers.
-func projectionSpec(p registration, feed *consumer.Feed, codec *envelope.Codec) consumer.Spec {
+func projectionSpec(p registration, feed *consumer.Feed, opener consumer.Opener) consumer.Spec {
 	options := p.options.WithDefaults()
-	opener := opener(codec)
 	spec := consumer.Spec{
 		Name:         p.name,
 		Feed:         feed,
@@ -78,15 +89,25 @@ func projectionSpec(p registration, feed *consumer.Feed, codec *envelope.Codec) 
 // opener opens events for consumers. What was erased opens to nothing; a key that cannot be had is not the event's fault.
 func opener(codec *envelope.Codec) consumer.Opener {
 	return consumer.OpenerFunc(func(ctx context.Context, stored *egopb.Event) ([]*projection.Event, error) {
-		events, err := codec.Open(ctx, stored)
-		if errors.Is(err, encryption.ErrErased) {
-			return nil, nil
-		}
-		if _, transient := errors.AsType[*envelope.KeyError](err); transient {
-			return nil, consumer.Unavailable(err)
-		}
-		return events, err
+		return passErased(codec.Open(ctx, stored))
 	})
+}
+
+// stateOpener opens the changes of durable states for consumers, under the rules of opener.
+func stateOpener(codec *envelope.Codec) consumer.Opener {
+	return consumer.OpenerFunc(func(ctx context.Context, stored *egopb.Event) ([]*projection.Event, error) {
+		return passErased(codec.OpenChange(ctx, consumer.StateOf(stored)))
+	})
+}
+
+func passErased(events []*projection.Event, err error) ([]*projection.Event, error) {
+	if errors.Is(err, encryption.ErrErased) {
+		return nil, nil
+	}
+	if _, transient := errors.AsType[*envelope.KeyError](err); transient {
+		return nil, consumer.Unavailable(err)
+	}
+	return events, err
 }
 
 // committed wakes the consumers of events. It is called within every write.
@@ -122,10 +143,13 @@ func (s *wakingStates) WriteState(ctx context.Context, state *egopb.DurableState
 // unread returns the position in the shard of an entity up to which all registered consumers of events have come. It is false
 // when there are none.
 func (c *consumers) unread(ctx context.Context, persistenceID string) (above uint64, ok bool, err error) {
-	if c == nil || len(c.specs) == 0 {
+	if c == nil {
 		return 0, false, nil
 	}
-	names := slices.Collect(maps.Keys(c.specs))
+	names := c.readers()
+	if len(names) == 0 {
+		return 0, false, nil
+	}
 	above, err = c.group.Lowest(ctx, c.events.ShardOf(persistenceID), names...)
 	return above, true, err
 }
@@ -158,12 +182,43 @@ func (c *consumers) health() error {
 	return c.group.Health()
 }
 
-// spec returns the description of a registered projection.
+// readers returns the names of all registered consumers of events.
+func (c *consumers) readers() []string {
+	names := slices.Collect(maps.Keys(c.specs))
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for name := range c.published {
+		if c.published[name].Feed == c.events {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// added remembers the description of a publisher.
+func (c *consumers) added(spec consumer.Spec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.published[spec.Name] = spec
+}
+
+func (c *consumers) removed(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.published, name)
+}
+
+// spec returns the description of a registered projection, or of a publisher.
 func (c *consumers) spec(name string) (consumer.Spec, error) {
 	if c == nil {
 		return consumer.Spec{}, ErrProjectionNotRegistered
 	}
 	spec, ok := c.specs[name]
+	if !ok {
+		c.mu.RLock()
+		spec, ok = c.published[name]
+		c.mu.RUnlock()
+	}
 	if !ok {
 		return consumer.Spec{}, ErrProjectionNotRegistered
 	}

@@ -19,8 +19,9 @@ type Engine struct {
 	events persistence.EventsStore
 	config config
 
-	lifecycle sync.Mutex // held by Start and Stop
-	node      atomic.Pointer[node]
+	lifecycle    sync.Mutex // held by Start and Stop, and while publishers come and go
+	node         atomic.Pointer[node]
+	publications publications
 }
 
 // NewEngine returns an engine that is not started. Its name is a letter or digit followed by letters, digits, '-' and '_';
@@ -50,6 +51,9 @@ func (e *Engine) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.publishAll(ctx, e.publications.all()); err != nil {
+		return errors.Join(err, n.stop(context.WithoutCancel(ctx)))
+	}
 	e.node.Store(n)
 	n.resumeErasures(ctx)
 	return nil
@@ -66,20 +70,26 @@ func (e *Engine) validate(ctx context.Context) error {
 	}
 	problems = append(problems, e.checkStores(ctx), e.config.checkStoresOfKinds(e.stores()),
 		e.config.checkStoresOfProjections(e.stores()), e.config.checkEncryption(ctx))
+	for _, p := range e.publications.all() {
+		if err := p.checkStores(e.stores()); err != nil {
+			problems = append(problems, publisherError(p.id, err))
+		}
+	}
 	return errors.Join(problems...)
 }
 
 // Stop refuses new commands, waits until those already accepted are answered, and ends everything that the engine runs.
 // When the context ends first, what is left fails and Stop returns the error of the context. Nothing acknowledged is lost
-// either way. It does nothing when the engine is not started, and disconnects no store.
+// either way. Then it closes the publishers that were added. It disconnects no store, and nothing else happens when the
+// engine is not started.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.lifecycle.Lock()
 	defer e.lifecycle.Unlock()
-	n := e.node.Swap(nil)
-	if n == nil {
-		return nil
+	var stopped error
+	if n := e.node.Swap(nil); n != nil {
+		stopped = n.stop(ctx)
 	}
-	return n.stop(ctx)
+	return errors.Join(stopped, e.publications.closeAll(ctx))
 }
 
 // Started reports whether the engine takes commands.

@@ -47,6 +47,7 @@ var pinned = map[string][]string{
 	egoModule + "/offsetstore":  {protobufModule},
 	egoModule + "/persistence":  {},
 	egoModule + "/projection":   {protobufModule},
+	egoModule + "/publisher":    {protobufModule},
 	egoModule + "/testkit":      {protobufModule},
 }
 

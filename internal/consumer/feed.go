@@ -54,6 +54,9 @@ func newFeed(source Source, notifier persistence.Notifier, config *Config) *Feed
 	}
 }
 
+// Source returns what the feed wakes the readers of.
+func (f *Feed) Source() Source { return f.source }
+
 // Committed tells of events that this process has committed. It allocates nothing, and does next to nothing while nobody
 // reads.
 func (f *Feed) Committed(events []*egopb.Event) {

@@ -34,6 +34,33 @@ func (c *Codec) Open(ctx context.Context, event *egopb.Event) ([]*projection.Eve
 	return opened, nil
 }
 
+// OpenChange returns a change of a durable state as user code sees it, under the rules of [Codec.Open]: its number is the
+// revision, its message the state.
+func (c *Codec) OpenChange(ctx context.Context, state *egopb.DurableState) ([]*projection.Event, error) {
+	message, err := c.OpenState(ctx, state)
+	if err != nil {
+		return nil, err
+	}
+	return []*projection.Event{{
+		PersistenceID:  state.GetPersistenceId(),
+		Kind:           state.GetKind(),
+		SequenceNumber: state.GetRevision(),
+		Position:       state.GetPosition(),
+		Shard:          state.GetShard(),
+		Time:           time.Unix(0, state.GetTimeUnixNano()),
+		Message:        message,
+		Metadata: projection.Metadata{
+			CommandID:     state.GetCommandId(),
+			CorrelationID: state.GetCorrelationId(),
+			CausationID:   state.GetCausationId(),
+			TraceParent:   state.GetTrace().GetTraceparent(),
+			TraceState:    state.GetTrace().GetTracestate(),
+			Tags:          state.GetTags(),
+			Values:        state.GetMetadata(),
+		},
+	}}, nil
+}
+
 func userEvent(event *egopb.Event, message proto.Message) *projection.Event {
 	return &projection.Event{
 		PersistenceID:  event.GetPersistenceId(),

@@ -1,0 +1,136 @@
+package kafka_test
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/actorkeep/ego/publisher"
+	"github.com/actorkeep/ego/publisher/kafka"
+	"github.com/actorkeep/ego/publisher/publishertest"
+)
+
+const partitions = 3
+
+// A cluster is a fake of Kafka that speaks its protocol and keeps what it took in files.
+type cluster struct {
+	fake  *kfake.Cluster
+	addrs []string
+	opts  []kfake.Opt
+}
+
+func newCluster(t testing.TB, opts ...kfake.Opt) *cluster {
+	t.Helper()
+	c := &cluster{opts: append([]kfake.Opt{
+		kfake.NumBrokers(1), kfake.DefaultNumPartitions(partitions), kfake.SeedTopics(partitions, kafka.DefaultEventTopic, kafka.DefaultStateTopic),
+		kfake.DataDir(t.TempDir()), kfake.SyncWrites(),
+	}, opts...)}
+	c.start(t)
+	t.Cleanup(func() { c.fake.Close() })
+	return c
+}
+
+func (c *cluster) start(t testing.TB) {
+	t.Helper()
+	opts := c.opts
+	if len(c.addrs) > 0 {
+		var ports []int
+		for _, addr := range c.addrs {
+			port, err := strconv.Atoi(addr[strings.LastIndexByte(addr, ':')+1:])
+			require.NoError(t, err)
+			ports = append(ports, port)
+		}
+		opts = append(slices.Clip(opts), kfake.Ports(ports...))
+	}
+	fake, err := kfake.NewCluster(opts...)
+	require.NoError(t, err)
+	c.fake, c.addrs = fake, fake.ListenAddrs()
+}
+
+func (c *cluster) outage(t testing.TB) func() {
+	t.Helper()
+	c.fake.Close()
+	var once sync.Once
+	return func() { once.Do(func() { c.start(t) }) }
+}
+
+func (c *cluster) events(t testing.TB, change ...func(config *kafka.Config)) *kafka.EventPublisher {
+	t.Helper()
+	config := kafka.Config{Brokers: c.addrs}
+	for _, f := range change {
+		f(&config)
+	}
+	p, err := kafka.NewEventPublisher(config)
+	require.NoError(t, err)
+	return p
+}
+
+func (c *cluster) states(t testing.TB) *kafka.StatePublisher {
+	t.Helper()
+	p, err := kafka.NewStatePublisher(kafka.Config{Brokers: c.addrs})
+	require.NoError(t, err)
+	return p
+}
+
+// records returns all that the topics hold.
+func (c *cluster) records(t testing.TB, topics ...string) (records []*kgo.Record) {
+	t.Helper()
+	var left int64
+	for _, topic := range topics {
+		for _, p := range c.fake.PartitionInfos(topic) {
+			left += p.HighWatermark
+		}
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	defer client.Close()
+	for int64(len(records)) < left {
+		fetches := client.PollFetches(t.Context())
+		require.NoError(t, fetches.Err())
+		records = append(records, fetches.Records()...)
+	}
+	return records
+}
+
+func headerOf(r *kgo.Record, name string) string {
+	for _, h := range r.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func (c *cluster) received(t testing.TB) (received []publishertest.Received) {
+	t.Helper()
+	for _, r := range c.records(t, kafka.DefaultEventTopic, kafka.DefaultStateTopic) {
+		received = append(received, publishertest.Received{ID: headerOf(r, publisher.HeaderEventID), Key: string(r.Key), Body: r.Value})
+	}
+	return received
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	publishertest.Run(t, func(t testing.TB) publishertest.Broker {
+		c := newCluster(t)
+		return publishertest.Broker{
+			Events:    func(t testing.TB) publisher.EventPublisher { return c.events(t) },
+			States:    func(t testing.TB) publisher.StatePublisher { return c.states(t) },
+			Received:  c.received,
+			Outage:    c.outage,
+			Oversized: kafka.DefaultMaxMessageBytes + 1,
+		}
+	})
+}
+
+func closePublisher(t testing.TB, p *kafka.EventPublisher) {
+	t.Helper()
+	require.NoError(t, p.Close(context.Background()))
+}
