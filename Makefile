@@ -64,7 +64,7 @@ lint: $(GOLANGCI_LINT) ## Check all modules with golangci-lint
 	@$(call in-modules,$(CODE_MODULES),golangci-lint run --config "$(CURDIR)/.golangci.yml" ./...)
 
 .PHONY: test
-test: postgres ferretdb ## Test all modules with the race detector
+test: services ferretdb ## Test all modules with the race detector
 	@$(call in-modules,$(CODE_MODULES),go test -race -timeout $(TESTTIMEOUT) ./...)
 
 .PHONY: generate
@@ -86,7 +86,7 @@ verify: $(BUF) $(PROTOC_GEN_GO) ## Check formatting, go.mod, protobuf files and 
 ##@ Deeper
 
 .PHONY: race
-race: postgres ferretdb ## Test RACECOUNT times in random order, to find races and flaky tests
+race: services ferretdb ## Test RACECOUNT times in random order, to find races and flaky tests
 	@$(call in-modules,$(CODE_MODULES),go test -race -shuffle=on -count=$(RACECOUNT) -timeout 30m ./...)
 
 .PHONY: fuzz
@@ -94,7 +94,7 @@ fuzz: ## Run every fuzz target for FUZZTIME
 	@hack/fuzz $(FUZZTIME) $(CODE_MODULES)
 
 .PHONY: bench
-bench: postgres ferretdb ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
+bench: services ferretdb ## Run the benchmarks named by BENCH, BENCHCOUNT times for BENCHTIME
 	@hack/bench '$(BENCH)' $(BENCHTIME) $(BENCHCOUNT) $(CODE_MODULES)
 
 .PHONY: benchstat
@@ -119,15 +119,15 @@ crash: ## Kill the bank example ROUNDS times and check that it lost nothing
 	go run ./examples/bank/crash -rounds $(ROUNDS)
 
 .PHONY: fight
-fight: postgres ## Let two PostgreSQL stores fight for the same entities for FIGHT
+fight: services ## Let two PostgreSQL stores fight for the same entities for FIGHT
 	EGO_POSTGRES_FIGHT=$(FIGHT) go test -race -count=1 -run '^TestTwoStores$$' -v ./persistence/postgres
 
 .PHONY: journal
-journal: postgres ## Measure the PostgreSQL store with a journal of EVENTS beside a small one
+journal: services ## Measure the PostgreSQL store with a journal of EVENTS beside a small one
 	EGO_POSTGRES_EVENTS=$(EVENTS) go test -run '^$$' -bench Journal -benchtime $(BENCHTIME) -count $(BENCHCOUNT) -timeout 2h ./persistence/postgres
 
 .PHONY: chaos
-chaos: postgres ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
+chaos: services ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
 .PHONY: ci
@@ -139,9 +139,9 @@ ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchm
 .PHONY: tools
 tools: $(BUF) $(BENCHSTAT) $(GOLANGCI_LINT) $(GOVULNCHECK) $(PROTOC_GEN_GO) ## Build the pinned tools, once
 
-.PHONY: postgres
-postgres: ## Install PostgreSQL and pgbouncer for the tests, when missing and apt can
-	@hack/postgres
+.PHONY: services
+services: ## Install PostgreSQL, pgbouncer and kcat for the tests, when missing and apt can
+	@hack/services
 
 .PHONY: ferretdb
 ferretdb: $(EGO_FERRETDB) ## Build FerretDB for the tests, once; it takes some minutes

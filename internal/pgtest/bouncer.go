@@ -22,8 +22,8 @@ func Bouncer(t testing.TB) string {
 	t.Helper()
 	binary := bouncerBinary()
 	if binary == "" {
-		require.NotEqual(t, "1", os.Getenv("EGO_REQUIRE_SERVICES"), "no pgbouncer: run 'make postgres'")
-		t.Log("there is no pgbouncer on this machine: nothing is tested; 'make postgres' installs it")
+		require.NotEqual(t, "1", os.Getenv("EGO_REQUIRE_SERVICES"), "no pgbouncer: run 'make services'")
+		t.Log("there is no pgbouncer on this machine: nothing is tested; 'make services' installs it")
 		return ""
 	}
 	target, err := pgx.ParseConfig(URL(t))

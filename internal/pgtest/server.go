@@ -45,7 +45,7 @@ func Start(t testing.TB, config Config) *Server {
 	}
 	s := &Server{dir: dir}
 	t.Cleanup(s.remove)
-	require.NoError(t, s.create(config), "no PostgreSQL: run 'make postgres'")
+	require.NoError(t, s.create(config), "no PostgreSQL: run 'make services'")
 	require.NoError(t, s.Launch())
 	return s
 }

@@ -74,7 +74,7 @@ func SharedURL() (string, error) { return binary.start() }
 func URL(t testing.TB) string {
 	t.Helper()
 	url, err := SharedURL()
-	require.NoError(t, err, "no PostgreSQL: run 'make postgres', or set %s", URLEnv)
+	require.NoError(t, err, "no PostgreSQL: run 'make services', or set %s", URLEnv)
 	return url
 }
 
