@@ -46,6 +46,7 @@ type node struct {
 
 	letters   offsetstore.DeadLetterStore // nil: no event can be parked
 	consumers *consumers                  // nil: no offset store
+	cluster *clustered // nil: no cluster
 
 	requests entity.Requests
 }
@@ -108,6 +109,11 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	}
 	n.eraser = n.newEraser(stores)
 	e.config.warnUnwrapped(ctx)
+	if e.config.cluster != nil {
+		if n.cluster, err = joinCluster(ctx, e.name, n); err != nil {
+			return nil, errors.Join(err, n.stop(ctx))
+		}
+	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
 }
@@ -150,14 +156,21 @@ func writerID(name, epoch string) string {
 	return name + "@" + host + "/" + strconv.Itoa(os.Getpid()) + "/" + epoch
 }
 
-// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their writes,
-// what is written beside them, their actors.
+// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their answers to
+// other nodes, their writes, what is written beside them, their actors.
 func (n *node) stop(ctx context.Context) error {
 	var problems []error
 	if n.observe != nil {
 		problems = append(problems, n.observe())
 	}
-	problems = append(problems, n.consumers.stop(ctx), n.host.Stop(ctx))
+	problems = append(problems, n.consumers.stop(ctx))
+	if n.cluster != nil {
+		n.cluster.node.Retire(ctx)
+	}
+	problems = append(problems, n.host.Stop(ctx))
+	if n.cluster != nil {
+		problems = append(problems, n.cluster.node.Stop(ctx))
+	}
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}
@@ -170,6 +183,9 @@ func (n *node) stop(ctx context.Context) error {
 // health returns what is wrong with the parts of the node, nil when nothing is.
 func (n *node) health() error {
 	var problems []error
+	if n.cluster != nil {
+		problems = append(problems, n.cluster.health())
+	}
 	if n.journal != nil {
 		if err := n.journal.Status().Err(); err != nil {
 			problems = append(problems, fmt.Errorf("ego: the journal cannot write: %w", err))
@@ -238,6 +254,17 @@ func (s *spawned) remove(id string) {
 	s.mu.Lock()
 	delete(s.byID, id)
 	s.mu.Unlock()
+}
+
+// forget forgets the entities that match and that a kind can build anew.
+func (s *spawned) forget(matches func(id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, entry := range s.byID {
+		if entry.rebuilt && matches(id) {
+			delete(s.byID, id)
+		}
+	}
 }
 
 // passivated forgets an entity that a kind can bring back: its events say which.

@@ -1,0 +1,216 @@
+package ego
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	goakt "github.com/tochemey/goakt/v3/actor"
+	"github.com/tochemey/goakt/v3/discovery"
+
+	"github.com/actorkeep/ego/internal/cluster"
+	"github.com/actorkeep/ego/internal/egoactor"
+	"github.com/actorkeep/ego/persistence"
+)
+
+const (
+	defaultFenceAfter = 3 * time.Second
+	maxRoleBytes      = 256 // GoAkt gossips all roles in a packet of 512 bytes
+)
+
+// ClusterConfig says how an engine joins a cluster. Every node of a cluster has the same engine name, kinds and stores.
+//
+// The entities are shared out over the live members: an entity belongs to a shard, the one that its events are stored
+// under, and a shard to a member. Every engine takes every command and sends it to the owner. A member that comes or goes
+// moves its share of the shards and nothing else. GoAkt gives up a member that does not answer after 5 to 7 seconds; one
+// whose process has ended refuses connections and is given up within 2.
+type ClusterConfig struct {
+	// Discovery finds the other nodes, by one of GoAkt's providers: their discovery ports. It is required.
+	Discovery discovery.Provider
+
+	// Host is where this node listens and the others reach it, an address or a name. 0.0.0.0 stands for the first private
+	// address of the machine. It is required.
+	Host string
+
+	// RemotingPort takes commands, DiscoveryPort gossip (TCP and UDP) and PeersPort what GoAkt keeps in common. All three
+	// are required and differ.
+	RemotingPort, DiscoveryPort, PeersPort int
+
+	// MinimumPeersQuorum is how many live members, this one included, a node must see to own entities. Make it more than
+	// half of the nodes that you run: then at most one side of a partition works, and the other joins it again by itself
+	// when the partition ends. Zero is one, with which both sides go on; the store keeps them from diverging, but they
+	// are in each other's way.
+	MinimumPeersQuorum int
+
+	// Roles are the roles of this node.
+	Roles []string
+
+	// EntityRole is the role that a node needs to own entities. All nodes must agree on it. The default is none.
+	EntityRole string
+
+	// TLS secures remoting and gossip: the certificate of this node, which must be good for servers and clients, and the
+	// authorities (RootCAs, or else ClientCAs) that sign those of all nodes. Both sides always verify the other. The
+	// default is no TLS.
+	TLS *tls.Config
+
+	// FenceAfter is how long a node that has lost its quorum goes on. The default is 3 seconds.
+	FenceAfter time.Duration
+
+	// StayFenced keeps a node that has lost its quorum from leaving and joining the cluster anew. It then stays as it is
+	// until the program stops the engine, unless GoAkt sees a quorum again.
+	StayFenced bool
+}
+
+// WithCluster makes the engine a node of a cluster. Start rejects a configuration without discovery or host, with ports that
+// are missing or equal, with a negative quorum, and an engine without kinds: every node must be able to build every entity.
+func WithCluster(joined ClusterConfig) Option {
+	return engineOption(func(c *config) { c.cluster = &joined })
+}
+
+// validate returns all that is wrong with the configuration.
+func (c *ClusterConfig) validate(kinds []Kind) error {
+	var problems []error
+	problem := func(format string, args ...any) {
+		problems = append(problems, fmt.Errorf("ego: cluster: "+format, args...))
+	}
+	if isNil(c.Discovery) {
+		problem("there is no discovery provider")
+	}
+	if c.Host == "" {
+		problem("the host is empty")
+	}
+	names, ports := [...]string{"remoting", "discovery", "peers"}, [...]int{c.RemotingPort, c.DiscoveryPort, c.PeersPort}
+	for i, port := range ports {
+		if port < 1 || port > 65535 {
+			problem("the %s port %d is not between 1 and 65535", names[i], port)
+		}
+		for j := range i {
+			if port == ports[j] {
+				problem("the %s port %d is the %s port as well", names[i], port, names[j])
+			}
+		}
+	}
+	if c.MinimumPeersQuorum < 0 {
+		problem("the quorum %d is negative", c.MinimumPeersQuorum)
+	}
+	if c.FenceAfter < 0 {
+		problem("the time to go on without a quorum, %v, is negative", c.FenceAfter)
+	}
+	for _, role := range c.Roles {
+		if role == "" || strings.HasPrefix(role, egoactor.RolePrefix) {
+			problem("the role %q is empty or begins with %q", role, egoactor.RolePrefix)
+		}
+	}
+	if n := len(strings.Join(c.Roles, "")); n > maxRoleBytes {
+		problem("the roles have %d bytes together, more than %d", n, maxRoleBytes)
+	}
+	if c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil {
+		problem("TLS has no certificate")
+	}
+	if len(kinds) == 0 {
+		problem("no kinds are registered: another node could not build an entity, see WithKinds")
+	}
+	return errors.Join(problems...)
+}
+
+// mutualTLS returns what a server and a client need so that each verifies the other.
+func mutualTLS(config *tls.Config) (server, client *tls.Config) {
+	if config == nil {
+		return nil, nil
+	}
+	server = config.Clone()
+	server.ClientAuth = tls.RequireAndVerifyClientCert
+	if server.ClientCAs == nil {
+		server.ClientCAs = config.RootCAs
+	}
+	if server.RootCAs == nil {
+		server.RootCAs = config.ClientCAs
+	}
+	return server, server.Clone()
+}
+
+// clustered is what a node of a cluster has besides what every node has.
+type clustered struct {
+	local *node
+	node  *cluster.Node
+	fresh fresh
+}
+
+func joinCluster(ctx context.Context, name string, n *node) (*clustered, error) {
+	c := &clustered{local: n}
+	config := n.config.cluster
+	server, client := mutualTLS(config.TLS)
+	runtime := egoactor.NewClusterRuntime(egoactor.ClusterConfig{
+		Name:          name,
+		Discovery:     config.Discovery,
+		Host:          config.Host,
+		RemotingPort:  config.RemotingPort,
+		DiscoveryPort: config.DiscoveryPort,
+		PeersPort:     config.PeersPort,
+		Roles:         config.Roles,
+		ServerTLS:     server,
+		ClientTLS:     client,
+		Logger:        n.config.logger,
+	})
+	grace := config.FenceAfter
+	if grace == 0 {
+		grace = defaultFenceAfter
+	}
+	var err error
+	c.node, err = cluster.Join(ctx, cluster.Config{
+		Runtime:    runtime,
+		Shards:     n.shards(),
+		Role:       config.EntityRole,
+		Quorum:     max(config.MinimumPeersQuorum, 1),
+		Grace:      grace,
+		Logger:     n.config.logger,
+		Serve:      c.serve,
+		Moved:      c.letGo,
+		Entities:   n.host.Count,
+		StayFenced: config.StayFenced,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// shards returns how many shards the entities are in. Event-sourced and durable-state entities are placed alike.
+func (n *node) shards() uint32 {
+	switch {
+	case n.events != nil:
+		return n.events.ShardCount()
+	case n.states != nil:
+		return n.states.ShardCount()
+	}
+	return persistence.DefaultShards
+}
+
+// letGo evicts the entities that other nodes own.
+func (c *clustered) letGo(owned func(entityID string) bool) {
+	c.local.host.EvictAll(func(id string) bool { return !owned(id) })
+	c.local.spawned.forget(func(id string) bool { return !owned(id) })
+}
+
+// system returns the actor system that is a member, nil while the node joins anew.
+func (c *clustered) system() goakt.ActorSystem {
+	if session, ok := c.node.Session().(*egoactor.ClusterSession); ok {
+		return session.System()
+	}
+	return nil
+}
+
+// health returns why the node does not serve, nil when it does.
+func (c *clustered) health() error {
+	s := c.node.Status()
+	if s.Problem != nil {
+		return fmt.Errorf("ego: cluster: %w", s.Problem)
+	}
+	if s.State != cluster.Serving {
+		return fmt.Errorf("%w: the node is %s, sees %d and needs %d", ErrNoQuorum, s.State, s.Live, s.Quorum)
+	}
+	return nil
+}
