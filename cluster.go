@@ -56,6 +56,12 @@ type ClusterConfig struct {
 	// default is no TLS.
 	TLS *tls.Config
 
+	// UncheckedAnswers lets a node answer from memory alone what writes nothing: questions for the state, refusals and
+	// repeats. For some seconds after a shard has moved, or after a node was suspended, such an answer can be older than
+	// what another node has already acknowledged. By default the node asks the store first whether its memory is the
+	// newest, once for all that wait; what writes is always checked by the store.
+	UncheckedAnswers bool
+
 	// FenceAfter is how long a node that has lost its quorum goes on. The default is 3 seconds.
 	FenceAfter time.Duration
 

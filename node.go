@@ -82,6 +82,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Logger:          e.config.logger,
 		Telemetry:       record,
 		Now:             time.Now,
+		Verify:          e.config.cluster != nil && !e.config.cluster.UncheckedAnswers,
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
 		StartAnew:       e.config.erasure.StartAnew,

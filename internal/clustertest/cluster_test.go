@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -50,10 +51,13 @@ type testNode struct {
 func newCluster(t testing.TB, n int, change ...func(i int, spec *nodeSpec)) *testCluster {
 	t.Helper()
 	c := prepareCluster(t, n, change...)
+	begin := time.Now()
 	for _, node := range c.nodes {
 		node.start()
+		t.Logf("%s answers after %v", node.name, time.Since(begin))
 	}
 	c.awaitMembers(n, c.nodes...)
+	t.Logf("all serve after %v", time.Since(begin))
 	return c
 }
 
@@ -106,11 +110,16 @@ func newNode(t testing.TB, name string, spec nodeSpec) *testNode {
 	return n
 }
 
-// freePorts returns ports that nothing listens on, outside the range that the system hands out by itself.
+// nextPort is the port that a test tries next. Its range is outside the one that the system hands out by itself.
+var nextPort atomic.Int64
+
+// freePorts returns ports that nothing listens on and no other test of this process has.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports := make([]int, 0, n)
-	for port := 10_000 + os.Getpid()%500*40; len(ports) < n; port++ {
+	nextPort.CompareAndSwap(0, int64(10_000+os.Getpid()%400*50))
+	for len(ports) < n {
+		port := int(nextPort.Add(1))
 		listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
