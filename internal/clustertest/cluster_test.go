@@ -40,6 +40,7 @@ type testNode struct {
 	spec   nodeSpec
 	wrap   []string // what the process is started with, such as ip netns exec
 	client *http.Client
+	out    atomic.Bool // clients are sent to the others
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -100,7 +101,7 @@ func newNode(t testing.TB, name string, spec nodeSpec) *testNode {
 	t.Cleanup(func() {
 		n.kill()
 		transport.CloseIdleConnections()
-		if t.Failed() {
+		if t.Failed() || os.Getenv("EGO_CLUSTER_LOG") != "" {
 			_, _ = n.log.Seek(0, io.SeekStart)
 			said, _ := io.ReadAll(n.log)
 			t.Logf("%s said:\n%s", name, said)

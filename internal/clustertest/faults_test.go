@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -45,9 +46,11 @@ func TestSuspend(t *testing.T) { // G1, G2, G8
 	l := c.startLoad(6, 24)
 	l.awaitAll("the start")
 	c.nodes[2].signal(syscall.SIGSTOP)
+	c.nodes[2].out.Store(true)
 	l.awaitAll("SIGSTOP")
 	c.awaitMembers(2, c.nodes[:2]...)
 	c.nodes[2].signal(syscall.SIGCONT)
+	c.nodes[2].out.Store(false)
 	c.awaitMembers(3, c.nodes...)
 	l.awaitAll("SIGCONT")
 	l.check()
@@ -64,5 +67,35 @@ func TestRollingRestart(t *testing.T) { // G1, G2, G8
 		c.awaitMembers(3, c.nodes...)
 	}
 	l.awaitAll("a restart of every node")
+	l.check()
+}
+
+// The minority stops by itself and comes back by itself.
+func TestPartitionOfOne(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c, n := newPartitionable(t, 3)
+	if c == nil {
+		return
+	}
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	n.move(3, "apart")
+	c.nodes[2].out.Store(true)
+	l.awaitAll("a partition")
+	c.awaitMembers(2, c.nodes[:2]...)
+	await(t, "the minority stops", func() bool {
+		a, err := c.nodes[2].call(t.Context(), call{Op: "health"})
+		return err == nil && slices.Contains(a.Matches, "ErrNoQuorum")
+	})
+	a, err := c.nodes[2].call(t.Context(), call{Op: "state", ID: l.entities[0], Timeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	require.Subset(t, a.Matches, []string{"ErrTimeout", "ErrNoQuorum"}, a.Error)
+	require.NotContains(t, a.Matches, "ErrOutcomeUnknown")
+	n.move(3, "main")
+	healed := time.Now()
+	c.awaitMembers(3, c.nodes...)
+	t.Logf("one cluster again %v after the partition ended", time.Since(healed).Round(time.Millisecond))
+	c.nodes[2].out.Store(false)
+	l.awaitAll("the partition ended")
 	l.check()
 }

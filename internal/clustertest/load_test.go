@@ -65,13 +65,22 @@ func (l *load) client(number int) {
 		l.mu.Lock()
 		l.ops = append(l.ops, o)
 		l.mu.Unlock()
-		for !l.try(o, l.nodes[random.IntN(len(l.nodes))]) {
+		for !l.try(o, l.node(random)) {
 			if l.pause(20*time.Millisecond) != nil {
 				return
 			}
 		}
 		if l.pause(time.Duration(random.IntN(10))*time.Millisecond) != nil {
 			return
+		}
+	}
+}
+
+// node returns a random node among those that the clients are sent to.
+func (l *load) node(random *rand.Rand) *testNode {
+	for {
+		if node := l.nodes[random.IntN(len(l.nodes))]; !node.out.Load() {
+			return node
 		}
 	}
 }
