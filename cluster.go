@@ -79,45 +79,38 @@ func WithCluster(joined ClusterConfig) Option {
 // validate returns all that is wrong with the configuration.
 func (c *ClusterConfig) validate(kinds []Kind) error {
 	var problems []error
-	problem := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("ego: cluster: "+format, args...))
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf("ego: cluster: "+format, args...))
+		}
 	}
-	if isNil(c.Discovery) {
-		problem("there is no discovery provider")
+	wrong(isNil(c.Discovery), "there is no discovery provider")
+	wrong(c.Host == "", "the host is empty")
+	wrong(c.MinimumPeersQuorum < 0, "the quorum %d is negative", c.MinimumPeersQuorum)
+	wrong(c.FenceAfter < 0, "the time to go on without a quorum, %v, is negative", c.FenceAfter)
+	wrong(c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil, "TLS has no certificate")
+	wrong(len(kinds) == 0, "no kinds are registered: another node could not build an entity, see WithKinds")
+	for _, role := range c.Roles {
+		wrong(role == "" || strings.HasPrefix(role, egoactor.RolePrefix), "the role %q is empty or begins with %q", role, egoactor.RolePrefix)
 	}
-	if c.Host == "" {
-		problem("the host is empty")
-	}
+	bytes := len(strings.Join(c.Roles, ""))
+	wrong(bytes > maxRoleBytes, "the roles have %d bytes together, more than %d", bytes, maxRoleBytes)
+	return errors.Join(append(problems, c.validatePorts())...)
+}
+
+func (c *ClusterConfig) validatePorts() error {
+	var problems []error
 	names, ports := [...]string{"remoting", "discovery", "peers"}, [...]int{c.RemotingPort, c.DiscoveryPort, c.PeersPort}
 	for i, port := range ports {
 		if port < 1 || port > 65535 {
-			problem("the %s port %d is not between 1 and 65535", names[i], port)
+			problems = append(problems, fmt.Errorf("ego: cluster: the %s port %d is not between 1 and 65535", names[i], port))
+			continue
 		}
 		for j := range i {
 			if port == ports[j] {
-				problem("the %s port %d is the %s port as well", names[i], port, names[j])
+				problems = append(problems, fmt.Errorf("ego: cluster: the %s port %d is the %s port as well", names[i], port, names[j]))
 			}
 		}
-	}
-	if c.MinimumPeersQuorum < 0 {
-		problem("the quorum %d is negative", c.MinimumPeersQuorum)
-	}
-	if c.FenceAfter < 0 {
-		problem("the time to go on without a quorum, %v, is negative", c.FenceAfter)
-	}
-	for _, role := range c.Roles {
-		if role == "" || strings.HasPrefix(role, egoactor.RolePrefix) {
-			problem("the role %q is empty or begins with %q", role, egoactor.RolePrefix)
-		}
-	}
-	if n := len(strings.Join(c.Roles, "")); n > maxRoleBytes {
-		problem("the roles have %d bytes together, more than %d", n, maxRoleBytes)
-	}
-	if c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil {
-		problem("TLS has no certificate")
-	}
-	if len(kinds) == 0 {
-		problem("no kinds are registered: another node could not build an entity, see WithKinds")
 	}
 	return errors.Join(problems...)
 }

@@ -56,7 +56,7 @@ func (c *clustered) newRequest(id string, command Command, metadata *Metadata) (
 	if command != nil {
 		packed, err := anypb.New(command)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errCannotTravel, err)
+			return nil, fmt.Errorf("%w: %w", ErrInvalidCommand, err)
 		}
 		r.Operation, r.Command = egopb.ClusterOperation_CLUSTER_OPERATION_COMMAND, packed
 	}
@@ -89,6 +89,8 @@ func callError(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: its node is gone: %w", ErrOutcomeUnknown, doubt.Err)
 	case errors.Is(err, cluster.ErrOverloaded):
 		return fmt.Errorf("%w: %w", ErrOverloaded, err)
+	case errors.Is(err, cluster.ErrTooLarge):
+		return fmt.Errorf("%w: %w", ErrInvalidCommand, err)
 	}
 	return err
 }
@@ -175,7 +177,7 @@ func (c *clustered) serve(ctx context.Context, r *egopb.ClusterRequest) (*egopb.
 		}
 	case egopb.ClusterOperation_CLUSTER_OPERATION_COMMAND:
 		if command, err = r.GetCommand().UnmarshalNew(); err != nil {
-			err = fmt.Errorf("%w: %w", errCannotTravel, err)
+			err = fmt.Errorf("%w: %w", ErrInvalidCommand, err)
 			break
 		}
 		fallthrough
@@ -260,4 +262,3 @@ func (f *fresh) forget(id string) {
 	defer f.mu.Unlock()
 	delete(f.byID, id)
 }
-

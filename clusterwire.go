@@ -11,9 +11,6 @@ import (
 	"github.com/actorkeep/ego/persistence"
 )
 
-// errCannotTravel reports a command that cannot be sent to another node or read there.
-var errCannotTravel = fmt.Errorf("%w: it cannot be sent to the node of its entity", ErrInvalidCommand)
-
 // wireErrors are the errors that are the same on both sides of the wire.
 func wireErrors() []wireError {
 	return []wireError{
@@ -56,17 +53,14 @@ func newReply(id string, command Command, state State, revision uint64, err erro
 
 func newFailure(err error) *egopb.ClusterFailure {
 	f := &egopb.ClusterFailure{Message: err.Error()}
-	var refused *CommandError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*CommandError](err); ok {
 		f.Rejection = &egopb.ClusterRejection{Code: refused.Code, Message: refused.Message}
-		var panicked *PanicError
-		if errors.As(err, &panicked) {
+		if panicked, ok := errors.AsType[*PanicError](err); ok {
 			f.Rejection.PanicHandler, f.Rejection.PanicValue = panicked.Handler, fmt.Sprint(panicked.Value)
 		}
 		return f
 	}
-	var of *EntityError
-	if errors.As(err, &of) {
+	if of, ok := errors.AsType[*EntityError](err); ok {
 		f.Message = trimmed(of.Err) // the caller knows the entity and the command
 	}
 	for _, w := range wireErrors() {
@@ -74,8 +68,7 @@ func newFailure(err error) *egopb.ClusterFailure {
 			f.Errors = append(f.Errors, w.code)
 		}
 	}
-	var conflict *persistence.ConflictError
-	if errors.As(err, &conflict) {
+	if conflict, ok := errors.AsType[*persistence.ConflictError](err); ok {
 		f.Conflict = &egopb.ClusterConflict{EntityId: conflict.PersistenceID, Expected: conflict.Expected, Actual: conflict.Actual}
 	}
 	return f

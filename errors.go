@@ -22,8 +22,8 @@ var (
 	// ErrInvalidEntityID reports an entity id that no store can hold.
 	ErrInvalidEntityID = errors.New("ego: the entity id is invalid")
 
-	// ErrInvalidCommand reports a nil command.
-	ErrInvalidCommand = errors.New("ego: the command is nil")
+	// ErrInvalidCommand reports a nil command, or one that cannot be sent to another node.
+	ErrInvalidCommand = errors.New("ego: the command is nil or cannot be sent")
 
 	// ErrInvalidBehavior reports a behaviour that is nil or breaks its contract before it has handled anything.
 	ErrInvalidBehavior = errors.New("ego: the behaviour is invalid")

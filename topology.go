@@ -40,7 +40,7 @@ func (e *Engine) Topology(ctx context.Context) (*Topology, error) {
 	}
 	if n.cluster == nil {
 		shards := int(n.shards())
-		self := TopologyMember{Self: true, Shards: shards, Entities: uint64(n.host.Count()), Heard: time.Now()} //nolint:gosec // a count
+		self := TopologyMember{Self: true, Shards: shards, Entities: uint64(n.host.Count()), Heard: time.Now()}
 		return &Topology{
 			Serving: true, State: cluster.Serving.String(), Quorum: 1,
 			Members: []TopologyMember{self}, Shards: make([]string, shards),
@@ -70,7 +70,7 @@ func (c *clustered) topology() *Topology {
 			Address: m.Address(), Epoch: m.Epoch, Roles: slices.Clone(m.Roles), Self: m.ID == s.View.Self, Shards: shards[m.ID],
 		}
 		if member.Self {
-			member.Entities, member.Heard = uint64(c.local.host.Count()), time.Now() //nolint:gosec // a count
+			member.Entities, member.Heard = uint64(c.local.host.Count()), time.Now()
 		}
 		for _, p := range s.Peers {
 			if p.ID == m.ID {

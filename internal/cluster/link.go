@@ -61,7 +61,7 @@ type link struct {
 	to       ID
 	from     *egopb.ClusterNode
 	transmit func(ctx context.Context, to ID, batch *egopb.ClusterBatch) error
-	gone     func(to ID) // told once when that run of the peer has ended
+	gone     func(to ID)     // told once when that run of the peer has ended
 	ctx      context.Context //nolint:containedctx // the lifetime of the membership
 	work     *tasks
 	counters *counters
@@ -292,13 +292,13 @@ func (l *link) close(refused bool) {
 }
 
 // undelivered is the error of a request that has not arrived and never will.
-type undelivered struct{ err error }
+type undelivered struct{ err error } //nolint:errname // says what it is
 
 func (e *undelivered) Error() string { return e.err.Error() }
 func (e *undelivered) Unwrap() error { return e.err }
 
 // inDoubt is the error of a request that may have arrived.
-type inDoubt struct{ err error }
+type inDoubt struct{ err error } //nolint:errname // says what it is
 
 func (e *inDoubt) Error() string { return e.err.Error() }
 func (e *inDoubt) Unwrap() error { return e.err }

@@ -11,14 +11,17 @@ import (
 	"github.com/actorkeep/ego/egopb"
 )
 
+// maxServing bounds a request whose caller sets no bound.
+const maxServing = 10 * time.Minute
+
 // A membership is what a node is between joining and leaving a cluster: its links and what it knows of its peers.
 type membership struct {
 	node   *Node
 	ctx    context.Context //nolint:containedctx // the lifetime of the membership
 	cancel context.CancelFunc
-	work   tasks         // requests being served, batches and greetings being sent
+	work   tasks // requests being served, batches and greetings being sent
 	counts counters
-	ready  chan struct{}  // closed once session and self are set
+	ready  chan struct{} // closed once session and self are set
 
 	session Session
 	self    Member
@@ -129,7 +132,11 @@ func (m *membership) accept(from ID, batch *egopb.ClusterBatch) bool {
 
 // serve answers a request of a peer.
 func (m *membership) serve(l *link, request *egopb.ClusterRequest) {
-	ctx, cancel := context.WithTimeout(m.ctx, time.Duration(request.GetTimeoutNanos()))
+	timeout := time.Duration(request.GetTimeoutNanos())
+	if timeout <= 0 || timeout > maxServing {
+		timeout = maxServing
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, timeout)
 	defer cancel()
 	reply := m.node.serve(ctx, request)
 	reply.Id = request.GetId()

@@ -153,7 +153,7 @@ func (n *Node) tick(now time.Time) (rejoin bool) {
 		rejoin = true
 	}
 	n.publish(now, v, len(members))
-	m.prune(v)
+	m.prune(now, v)
 	m.greet(now, n.greeting(v))
 	return rejoin && !n.config.StayFenced
 }

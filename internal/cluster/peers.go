@@ -57,12 +57,12 @@ func (m *membership) members(now time.Time, listed []Member) []Member {
 	return members
 }
 
-// prune closes the links to peers that are no longer members.
-func (m *membership) prune(v *View) {
+// prune closes the links to peers that are no longer members. One that is leaving still answers what it was asked.
+func (m *membership) prune(now time.Time, v *View) {
 	m.mu.Lock()
 	var lost []*link
 	for id, l := range m.links {
-		if !v.Has(id) {
+		if p := m.peerLocked(id); !v.Has(id) && (!p.left || p.listed != now) {
 			lost = append(lost, l)
 			delete(m.links, id)
 		}

@@ -206,8 +206,7 @@ func newAnswer(state ego.State, revision uint64, err error) answer {
 			a.Matches = append(a.Matches, name)
 		}
 	}
-	var refused *ego.CommandError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*ego.CommandError](err); ok {
 		a.Code = refused.Code
 	}
 	return a

@@ -67,6 +67,7 @@ func (r *ClusterRuntime) Join(ctx context.Context, epoch string, receive func(*e
 	if err := r.checkPorts(ctx); err != nil {
 		return nil, err
 	}
+	removeLeftFiles(time.Now())
 	system, err := r.newSystem(epoch)
 	if err != nil {
 		return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)

@@ -2,10 +2,12 @@ package egoactor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	goakt "github.com/tochemey/goakt/v3/actor"
+	gerrors "github.com/tochemey/goakt/v3/errors"
 
 	"github.com/actorkeep/ego/egopb"
 )
@@ -44,7 +46,7 @@ func (s *ClusterSession) openGateway(ctx context.Context, receive func(*egopb.Cl
 			return s.system.Spawn(context.WithoutCancel(ctx), gatewayName(s.self.Epoch), &gateway{receive: receive},
 				goakt.WithLongLived(), goakt.WithRelocationDisabled(), goakt.WithSupervisor(resume()))
 		})
-		if err == nil {
+		if err == nil || errors.Is(err, gerrors.ErrActorAlreadyExists) { // an attempt that took too long made it
 			return nil
 		}
 		select {
