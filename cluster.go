@@ -51,9 +51,10 @@ type ClusterConfig struct {
 	// EntityRole is the role that a node needs to own entities. All nodes must agree on it. The default is none.
 	EntityRole string
 
-	// TLS secures remoting and gossip: the certificate of this node, which must be good for servers and clients, and the
-	// authorities (RootCAs, or else ClientCAs) that sign those of all nodes. Both sides always verify the other. The
-	// default is no TLS.
+	// TLS secures remoting and gossip, and lets in nobody else: it holds the certificate of this node, which must be good
+	// for servers and clients, and the authorities (RootCAs, or else ClientCAs) that sign those of all nodes and of nobody
+	// else. Both sides always verify the other. With a ServerName, every certificate must carry that name; the addresses
+	// of nodes are not compared. The default is no TLS.
 	TLS *tls.Config
 
 	// UncheckedAnswers lets a node answer from memory alone what writes nothing: questions for the state, refusals and
@@ -88,7 +89,10 @@ func (c *ClusterConfig) validate(kinds []Kind) error {
 	wrong(c.Host == "", "the host is empty")
 	wrong(c.MinimumPeersQuorum < 0, "the quorum %d is negative", c.MinimumPeersQuorum)
 	wrong(c.FenceAfter < 0, "the time to go on without a quorum, %v, is negative", c.FenceAfter)
-	wrong(c.TLS != nil && len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil, "TLS has no certificate")
+	if c.TLS != nil {
+		wrong(len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil, "TLS has no certificate")
+		wrong(c.TLS.RootCAs == nil && c.TLS.ClientCAs == nil, "TLS names no authorities for the certificates of the nodes")
+	}
 	wrong(len(kinds) == 0, "no kinds are registered: another node could not build an entity, see WithKinds")
 	for _, role := range c.Roles {
 		wrong(role == "" || strings.HasPrefix(role, egoactor.RolePrefix), "the role %q is empty or begins with %q", role, egoactor.RolePrefix)
@@ -113,22 +117,6 @@ func (c *ClusterConfig) validatePorts() error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// mutualTLS returns what a server and a client need so that each verifies the other.
-func mutualTLS(config *tls.Config) (server, client *tls.Config) {
-	if config == nil {
-		return nil, nil
-	}
-	server = config.Clone()
-	server.ClientAuth = tls.RequireAndVerifyClientCert
-	if server.ClientCAs == nil {
-		server.ClientCAs = config.RootCAs
-	}
-	if server.RootCAs == nil {
-		server.RootCAs = config.ClientCAs
-	}
-	return server, server.Clone()
 }
 
 // clustered is what a node of a cluster has besides what every node has.

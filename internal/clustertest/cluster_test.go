@@ -134,6 +134,16 @@ func freePorts(t testing.TB, n int) []int {
 // start starts the process and waits until it answers.
 func (n *testNode) start() {
 	n.t.Helper()
+	n.launch()
+	await(n.t, n.name+" answers", func() bool {
+		_, err := n.call(n.t.Context(), call{Op: "topology"})
+		return err == nil
+	})
+}
+
+// launch starts the process.
+func (n *testNode) launch() {
+	n.t.Helper()
 	encoded, err := json.Marshal(n.spec)
 	require.NoError(n.t, err)
 	_ = os.Remove(n.spec.Control)
@@ -151,10 +161,6 @@ func (n *testNode) start() {
 	n.mu.Lock()
 	n.cmd, n.done = cmd, done
 	n.mu.Unlock()
-	await(n.t, n.name+" answers", func() bool {
-		_, err := n.call(n.t.Context(), call{Op: "topology"})
-		return err == nil
-	})
 }
 
 // signal sends a signal to the process.
