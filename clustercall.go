@@ -104,10 +104,7 @@ func (c *clustered) requestHere(ctx context.Context, id string, command Command,
 			state, revision, err = c.send(ctx, id, command)
 		}
 	}
-	if errors.Is(err, ErrConflict) || errors.Is(err, egoactor.ErrStopped) {
-		err = fmt.Errorf("%w: %w", cluster.ErrAgain, err)
-	}
-	return state, revision, err
+	return state, revision, again(err)
 }
 
 func (c *clustered) send(ctx context.Context, id string, command Command) (State, uint64, error) {
@@ -140,28 +137,51 @@ func (c *clustered) spawn(ctx context.Context, id string, b behavior, opts []Spa
 	if !entry.rebuilt {
 		return fmt.Errorf("%w: %q, and another node could not build it", ErrKindNotRegistered, entry.kind)
 	}
+	revision, err := c.repeatable(ctx, id, egopb.ClusterOperation_CLUSTER_OPERATION_ACTIVATE, entry.kind,
+		func(ctx context.Context) error { return c.activate(ctx, id, entry.kind) })
+	if err == nil && revision == 0 {
+		c.fresh.remember(id, entry.kind)
+	}
+	return err
+}
+
+// erase erases an entity on the node that owns it, where it may be live.
+func (c *clustered) erase(ctx context.Context, id string) error {
+	_, err := c.repeatable(ctx, id, egopb.ClusterOperation_CLUSTER_OPERATION_ERASE, c.fresh.kind(id),
+		func(ctx context.Context) error { return c.local.erase(ctx, id) })
+	c.fresh.forget(id)
+	return err
+}
+
+// repeatable asks the node that owns an entity for something that may be done twice.
+func (c *clustered) repeatable(ctx context.Context, id string, operation egopb.ClusterOperation, kind string,
+	local func(ctx context.Context) error,
+) (revision uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.local.config.recoveryTimeout)
 	defer cancel()
 	reply, err := c.node.Do(ctx, &cluster.Call{
 		EntityID:   id,
 		Repeatable: true,
-		Local:      func(ctx context.Context) error { return c.activate(ctx, id, entry.kind) },
+		Local:      func(ctx context.Context) error { return again(local(ctx)) },
 		Request: func() (*egopb.ClusterRequest, error) {
-			return &egopb.ClusterRequest{
-				Operation: egopb.ClusterOperation_CLUSTER_OPERATION_ACTIVATE, EntityId: id, Kind: entry.kind,
-			}, nil
+			return &egopb.ClusterRequest{Operation: operation, EntityId: id, Kind: kind}, nil
 		},
 	})
 	if err != nil {
-		return callError(ctx, err)
+		return 0, callError(ctx, err)
 	}
 	if failed := reply.GetFailure(); failed != nil {
-		return openFailure(id, nil, failed)
+		return 0, openFailure(id, nil, failed)
 	}
-	if reply.GetRevision() == 0 {
-		c.fresh.remember(id, entry.kind)
+	return reply.GetRevision(), nil
+}
+
+// again marks an error of a call that had no effect and may succeed soon, here or elsewhere.
+func again(err error) error {
+	if errors.Is(err, ErrConflict) || errors.Is(err, egoactor.ErrStopped) {
+		return fmt.Errorf("%w: %w", cluster.ErrAgain, err)
 	}
-	return nil
+	return err
 }
 
 // serve answers a request of another node.
@@ -175,6 +195,9 @@ func (c *clustered) serve(ctx context.Context, r *egopb.ClusterRequest) (*egopb.
 		if err = c.activate(ctx, r.GetEntityId(), r.GetKind()); err == nil {
 			_, revision, err = c.send(ctx, r.GetEntityId(), nil)
 		}
+		err = again(err)
+	case egopb.ClusterOperation_CLUSTER_OPERATION_ERASE:
+		err = again(c.local.erase(ctx, r.GetEntityId()))
 	case egopb.ClusterOperation_CLUSTER_OPERATION_COMMAND:
 		if command, err = r.GetCommand().UnmarshalNew(); err != nil {
 			err = fmt.Errorf("%w: %w", ErrInvalidCommand, err)

@@ -29,6 +29,7 @@ func wireErrors() []wireError {
 		{egopb.ClusterError_CLUSTER_ERROR_NO_EVENTS_STORE, ErrNoEventsStore},
 		{egopb.ClusterError_CLUSTER_ERROR_NO_STATE_STORE, ErrNoStateStore},
 		{egopb.ClusterError_CLUSTER_ERROR_INVALID_RECORD, persistence.ErrInvalidRecord},
+		{egopb.ClusterError_CLUSTER_ERROR_ERASED, ErrErased},
 	}
 }
 

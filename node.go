@@ -46,7 +46,7 @@ type node struct {
 
 	letters   offsetstore.DeadLetterStore // nil: no event can be parked
 	consumers *consumers                  // nil: no offset store
-	cluster *clustered // nil: no cluster
+	cluster   *clustered                  // nil: no cluster
 
 	requests entity.Requests
 }

@@ -37,6 +37,8 @@ const (
 	ClusterOperation_CLUSTER_OPERATION_STATE ClusterOperation = 2
 	// CLUSTER_OPERATION_ACTIVATE brings the entity to life as the named kind.
 	ClusterOperation_CLUSTER_OPERATION_ACTIVATE ClusterOperation = 3
+	// CLUSTER_OPERATION_ERASE erases the entity.
+	ClusterOperation_CLUSTER_OPERATION_ERASE ClusterOperation = 4
 )
 
 // Enum value maps for ClusterOperation.
@@ -46,12 +48,14 @@ var (
 		1: "CLUSTER_OPERATION_COMMAND",
 		2: "CLUSTER_OPERATION_STATE",
 		3: "CLUSTER_OPERATION_ACTIVATE",
+		4: "CLUSTER_OPERATION_ERASE",
 	}
 	ClusterOperation_value = map[string]int32{
 		"CLUSTER_OPERATION_UNSPECIFIED": 0,
 		"CLUSTER_OPERATION_COMMAND":     1,
 		"CLUSTER_OPERATION_STATE":       2,
 		"CLUSTER_OPERATION_ACTIVATE":    3,
+		"CLUSTER_OPERATION_ERASE":       4,
 	}
 )
 
@@ -118,6 +122,8 @@ const (
 	ClusterError_CLUSTER_ERROR_NO_STATE_STORE ClusterError = 14
 	// CLUSTER_ERROR_INVALID_RECORD is a record that the store cannot accept.
 	ClusterError_CLUSTER_ERROR_INVALID_RECORD ClusterError = 15
+	// CLUSTER_ERROR_ERASED is an entity that was erased.
+	ClusterError_CLUSTER_ERROR_ERASED ClusterError = 16
 )
 
 // Enum value maps for ClusterError.
@@ -139,6 +145,7 @@ var (
 		13: "CLUSTER_ERROR_NO_EVENTS_STORE",
 		14: "CLUSTER_ERROR_NO_STATE_STORE",
 		15: "CLUSTER_ERROR_INVALID_RECORD",
+		16: "CLUSTER_ERROR_ERASED",
 	}
 	ClusterError_value = map[string]int32{
 		"CLUSTER_ERROR_UNSPECIFIED":         0,
@@ -157,6 +164,7 @@ var (
 		"CLUSTER_ERROR_NO_EVENTS_STORE":     13,
 		"CLUSTER_ERROR_NO_STATE_STORE":      14,
 		"CLUSTER_ERROR_INVALID_RECORD":      15,
+		"CLUSTER_ERROR_ERASED":              16,
 	}
 )
 
@@ -902,12 +910,13 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x0fClusterConflict\x12\x1b\n" +
 	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12\x1a\n" +
 	"\bexpected\x18\x02 \x01(\x04R\bexpected\x12\x16\n" +
-	"\x06actual\x18\x03 \x01(\x04R\x06actual*\x91\x01\n" +
+	"\x06actual\x18\x03 \x01(\x04R\x06actual*\xae\x01\n" +
 	"\x10ClusterOperation\x12!\n" +
 	"\x1dCLUSTER_OPERATION_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CLUSTER_OPERATION_COMMAND\x10\x01\x12\x1b\n" +
 	"\x17CLUSTER_OPERATION_STATE\x10\x02\x12\x1e\n" +
-	"\x1aCLUSTER_OPERATION_ACTIVATE\x10\x03*\xa0\x04\n" +
+	"\x1aCLUSTER_OPERATION_ACTIVATE\x10\x03\x12\x1b\n" +
+	"\x17CLUSTER_OPERATION_ERASE\x10\x04*\xba\x04\n" +
 	"\fClusterError\x12\x1d\n" +
 	"\x19CLUSTER_ERROR_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCLUSTER_ERROR_ENTITY_NOT_FOUND\x10\x01\x12%\n" +
@@ -925,7 +934,8 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x1eCLUSTER_ERROR_INVALID_BEHAVIOR\x10\f\x12!\n" +
 	"\x1dCLUSTER_ERROR_NO_EVENTS_STORE\x10\r\x12 \n" +
 	"\x1cCLUSTER_ERROR_NO_STATE_STORE\x10\x0e\x12 \n" +
-	"\x1cCLUSTER_ERROR_INVALID_RECORD\x10\x0fB&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
+	"\x1cCLUSTER_ERROR_INVALID_RECORD\x10\x0f\x12\x18\n" +
+	"\x14CLUSTER_ERROR_ERASED\x10\x10B&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
 
 var (
 	file_ego_v1_cluster_proto_rawDescOnce sync.Once

@@ -59,6 +59,20 @@ func TestCalls(t *testing.T) {
 			}
 		}
 	})
+	t.Run("ErasedIsErasedEverywhere", func(t *testing.T) { // G10
+		t.Parallel()
+		for i := range 8 {
+			id := fmt.Sprint("erased-", i)
+			c.nodes[0].must(call{Op: "entity", ID: id})
+			c.nodes[1].must(call{Op: "deposit", ID: id, Amount: 1})
+			c.nodes[i%3].must(call{Op: "erase", ID: id})
+			for _, node := range c.nodes {
+				a, err := node.call(t.Context(), call{Op: "deposit", ID: id, Amount: 1})
+				require.NoError(t, err)
+				require.Equal(t, []string{"ErrErased"}, a.Matches, a.Error)
+			}
+		}
+	})
 	t.Run("TopologyIsTheSameEverywhere", func(t *testing.T) {
 		t.Parallel()
 		first := c.nodes[0].must(call{Op: "topology"}).Topology

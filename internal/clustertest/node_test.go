@@ -65,7 +65,7 @@ type (
 
 func sentinels() map[string]error {
 	return map[string]error{
-		"ErrTimeout": ego.ErrTimeout, "ErrOutcomeUnknown": ego.ErrOutcomeUnknown, "ErrConflict": ego.ErrConflict,
+		"ErrTimeout": ego.ErrTimeout, "ErrOutcomeUnknown": ego.ErrOutcomeUnknown, "ErrConflict": ego.ErrConflict, "ErrErased": ego.ErrErased,
 		"ErrEntityNotFound": ego.ErrEntityNotFound, "ErrKindNotRegistered": ego.ErrKindNotRegistered, "ErrNoQuorum": ego.ErrNoQuorum,
 		"ErrOverloaded": ego.ErrOverloaded, "ErrWriteFailed": ego.ErrWriteFailed, "ErrRecovery": ego.ErrRecovery,
 		"ErrEngineNotStarted": ego.ErrEngineNotStarted, "ErrInvalidCommand": ego.ErrInvalidCommand,
@@ -178,6 +178,8 @@ func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
 		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Withdraw{Amount: c.Amount}, c.Timeout))
 	case "misbehave":
 		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Misbehave{How: c.Note}, c.Timeout))
+	case "erase":
+		return newAnswer(nil, 0, engine.EraseEntity(ctx, c.ID))
 	case "state":
 		return newAnswer(engine.EntityState(ctx, c.ID, c.Timeout))
 	case "health":
