@@ -291,6 +291,16 @@ func (l *link) close(refused bool) {
 	l.calls, l.replies = nil, nil
 }
 
+// ended reports whether the link was closed.
+func (l *link) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // undelivered is the error of a request that has not arrived and never will.
 type undelivered struct{ err error } //nolint:errname // says what it is
 

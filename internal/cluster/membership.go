@@ -44,7 +44,8 @@ func (m *membership) joined(session Session) {
 	close(m.ready)
 }
 
-// link returns the link to a peer, nil once the membership has ended.
+// link returns the link to a peer, nil once the membership has ended. One that was closed is made anew: a run that was
+// taken for ended may turn out to live, as one whose gateway does not listen yet.
 func (m *membership) link(to ID) *link {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -52,7 +53,7 @@ func (m *membership) link(to ID) *link {
 		return nil
 	}
 	l := m.links[to]
-	if l == nil {
+	if l == nil || l.ended() {
 		l = &link{
 			to: to, from: m.self.wire(), transmit: m.session.Send, gone: m.gone, ctx: m.ctx, work: &m.work, counters: &m.counts,
 			pending: make(map[uint64]*call), done: make(chan struct{}),
