@@ -16,6 +16,8 @@ TESTTIMEOUT ?= 10m
 BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
 JEPSENTIME  ?= 5m
+
+CLUSTER_STORE ?= .cache/cluster/bank.db
 FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
@@ -130,6 +132,10 @@ journal: postgres ## Measure the PostgreSQL store with a journal of EVENTS besid
 .PHONY: chaos
 chaos: postgres ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
+
+.PHONY: cluster
+cluster: ## Run three nodes of the example cluster on CLUSTER_STORE, a SQLite file or a postgres:// URL
+	@hack/cluster .cache/cluster "$(CLUSTER_STORE)"
 
 .PHONY: jepsen
 jepsen: postgres ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
