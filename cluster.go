@@ -126,9 +126,13 @@ type clustered struct {
 	fresh fresh
 }
 
-func joinCluster(ctx context.Context, name string, n *node) (*clustered, error) {
-	c := &clustered{local: n}
+// join makes the node a member of the cluster that is configured, if any.
+func (n *node) join(ctx context.Context, name string) error {
 	config := n.config.cluster
+	if config == nil {
+		return nil
+	}
+	c := &clustered{local: n}
 	server, client := mutualTLS(config.TLS)
 	runtime := egoactor.NewClusterRuntime(egoactor.ClusterConfig{
 		Name:          name,
@@ -160,9 +164,10 @@ func joinCluster(ctx context.Context, name string, n *node) (*clustered, error) 
 		StayFenced: config.StayFenced,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c, nil
+	n.cluster = c
+	return nil
 }
 
 // shards returns how many shards the entities are in. Event-sourced and durable-state entities are placed alike.

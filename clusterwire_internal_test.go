@@ -38,7 +38,7 @@ func TestErrorsCrossTheWire(t *testing.T) { // G9, G11, G12
 			err := across(t, fmt.Errorf("%w: because", w.match))
 			require.ErrorIs(t, err, w.match)
 			for _, other := range wireErrors() {
-				require.Equal(t, other.match == w.match, errors.Is(err, other.match), "%v as %v", w.match, other.match)
+				require.Equal(t, other.code == w.code, errors.Is(err, other.match), "%v as %v", w.match, other.match)
 			}
 			var of *EntityError
 			require.ErrorAs(t, err, &of)

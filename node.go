@@ -97,26 +97,29 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		n.writer = n.newWriter(stores)
 		n.shared.Snapshots = n.writer
 	}
-	n.host = egoactor.NewHost(egoactor.Config{
-		System:     system,
-		Epoch:      epoch,
-		Logger:     e.config.logger,
-		MaxQueue:   e.config.mailboxSize,
-		Build:      n.activation,
-		Passivated: n.passivated,
-	})
+	n.host = n.newHost(epoch)
 	if n.observe, err = record.Observe(n.gauges()); err != nil {
 		return nil, errors.Join(err, n.stop(ctx))
 	}
 	n.eraser = n.newEraser(stores)
 	e.config.warnUnwrapped(ctx)
-	if e.config.cluster != nil {
-		if n.cluster, err = joinCluster(ctx, e.name, n); err != nil {
-			return nil, errors.Join(err, n.stop(ctx))
-		}
+	if err := n.join(ctx, e.name); err != nil {
+		return nil, errors.Join(err, n.stop(ctx))
 	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
+}
+
+// newHost returns what the entities of the node live in.
+func (n *node) newHost(epoch string) *egoactor.Host {
+	return egoactor.NewHost(egoactor.Config{
+		System:     n.system,
+		Epoch:      epoch,
+		Logger:     n.config.logger,
+		MaxQueue:   n.config.mailboxSize,
+		Build:      n.activation,
+		Passivated: n.passivated,
+	})
 }
 
 // newWriter returns what writes the snapshots of the node.

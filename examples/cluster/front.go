@@ -94,7 +94,7 @@ func answer(w http.ResponseWriter, state *bankpb.Account, revision uint64, err e
 
 func write(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value) // the client has gone when it fails
+	_ = json.NewEncoder(w).Encode(value) //nolint:errchkjson // it fails when the client has gone
 }
 
 // fail says what the caller may do next.

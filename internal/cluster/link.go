@@ -302,7 +302,7 @@ func (l *link) ended() bool {
 }
 
 // undelivered is the error of a request that has not arrived and never will.
-type undelivered struct{ err error } //nolint:errname // says what it is
+type undelivered struct{ err error }
 
 func (e *undelivered) Error() string { return e.err.Error() }
 func (e *undelivered) Unwrap() error { return e.err }

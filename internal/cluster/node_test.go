@@ -230,9 +230,15 @@ func TestQuorum(t *testing.T) {
 			var gave *GaveUpError
 			require.ErrorAs(t, err, &gave)
 			require.False(t, gave.MayTakeEffect)
-			go joinNode(t, w, "b", 2)
-			_, err = a.ask(t.Context(), "x", true)
-			require.NoError(t, err)
+			answered := make(chan error, 1)
+			go func() {
+				_, err := a.ask(t.Context(), "x", true)
+				answered <- err
+			}()
+			pass(time.Second)
+			require.Empty(t, answered)
+			joinNode(t, w, "b", 2)
+			require.NoError(t, <-answered)
 		})
 	})
 	t.Run("MinorityStopsAndJoinsAnew", func(t *testing.T) { // G2, G12
