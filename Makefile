@@ -15,6 +15,9 @@ RACECOUNT   ?= 5
 TESTTIMEOUT ?= 10m
 BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
+JEPSENTIME  ?= 5m
+
+CLUSTER_STORE ?= .cache/cluster/bank.db
 FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
@@ -129,6 +132,14 @@ journal: services ## Measure the PostgreSQL store with a journal of EVENTS besid
 .PHONY: chaos
 chaos: services ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
+
+.PHONY: cluster
+cluster: ## Run three nodes of the example cluster on CLUSTER_STORE, a SQLite file or a postgres:// URL
+	@hack/cluster .cache/cluster "$(CLUSTER_STORE)"
+
+.PHONY: jepsen
+jepsen: postgres ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
+	go test -v -count=1 -timeout 20m -run 'TestNemesis' ./internal/clustertest -nemesis.time=$(JEPSENTIME)
 
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once

@@ -63,11 +63,19 @@ func (e *Engine) request(ctx context.Context, id string, command Command, timeou
 	if n.record != nil {
 		return n.recordedRequest(ctx, id, command, timeout)
 	}
-	state, revision, err := n.request(ctx, id, command, timeout)
+	state, revision, err := n.dispatch(ctx, id, command, timeout)
 	if err != nil {
 		return nil, 0, failure(id, command, err)
 	}
 	return state, revision, nil
+}
+
+// dispatch sends a request to the node that owns the entity.
+func (n *node) dispatch(ctx context.Context, id string, command Command, timeout time.Duration) (State, uint64, error) {
+	if n.cluster != nil {
+		return n.cluster.request(ctx, id, command, timeout)
+	}
+	return n.request(ctx, id, command, timeout)
 }
 
 // request queues a request for an entity of this node and waits for its answer.

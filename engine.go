@@ -75,6 +75,9 @@ func (e *Engine) validate(ctx context.Context) error {
 			problems = append(problems, publisherError(p.id, err))
 		}
 	}
+	if e.config.cluster != nil {
+		problems = append(problems, e.config.cluster.validate(e.config.kinds))
+	}
 	return errors.Join(problems...)
 }
 
@@ -96,12 +99,17 @@ func (e *Engine) Stop(ctx context.Context) error {
 func (e *Engine) Started() bool { return e.node.Load() != nil }
 
 // ActorSystem returns the GoAkt actor system that the entities run on, nil when the engine is not started. Programs may
-// run actors of their own on it; they must not stop it or its entities.
+// run actors of their own on it; they must not stop it or its entities. In a cluster it is the system that is a member: it
+// is nil while the node joins anew, and another one afterwards.
 func (e *Engine) ActorSystem() goakt.ActorSystem {
-	if n := e.node.Load(); n != nil {
-		return n.system
+	n := e.node.Load()
+	switch {
+	case n == nil:
+		return nil
+	case n.cluster != nil:
+		return n.cluster.system()
 	}
-	return nil
+	return n.system
 }
 
 // Health returns nil when the engine is started, its stores answer and it can write to them; else it says all that is

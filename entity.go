@@ -46,7 +46,12 @@ func (n *node) spawnEntity(ctx context.Context, b behavior, opts []SpawnOption) 
 	if err != nil {
 		return err
 	}
-	if err := n.spawn(ctx, id, b, opts); err != nil {
+	if n.cluster != nil {
+		err = n.cluster.spawn(ctx, id, b, opts)
+	} else {
+		err = n.spawn(ctx, id, b, opts)
+	}
+	if err != nil {
 		return failure(id, nil, err)
 	}
 	return nil
@@ -211,7 +216,7 @@ func (n *node) checkErased(id string, ended bool) error {
 	return nil
 }
 
-// EntityExists reports whether an entity is live in this engine or known to a store, and was not erased for ever.
+// EntityExists reports whether an entity is live in this engine, or in its cluster, or known to a store, and was not erased for ever.
 func (e *Engine) EntityExists(ctx context.Context, entityID string) (bool, error) {
 	n, err := e.running()
 	if err != nil {
@@ -226,6 +231,9 @@ func (e *Engine) EntityExists(ctx context.Context, entityID string) (bool, error
 	ctx, cancel := context.WithTimeout(ctx, n.config.writeTimeout)
 	defer cancel()
 	_, _, err = n.lookUp(ctx, entityID)
+	if errors.Is(err, ErrEntityNotFound) && n.cluster != nil {
+		_, _, err = n.cluster.request(ctx, entityID, nil, n.config.writeTimeout) // it may be live and have no events yet
+	}
 	if errors.Is(err, ErrEntityNotFound) || errors.Is(err, ErrErased) {
 		return false, nil
 	}

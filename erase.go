@@ -34,14 +34,24 @@ func (e *Engine) EraseEntity(ctx context.Context, entityID string) error {
 	if err := checkEntityID(entityID); err != nil {
 		return failure(entityID, nil, err)
 	}
-	err = n.eraser.Erase(ctx, entityID, n.eraseHint(entityID))
-	if errors.Is(err, erasure.ErrUnknown) {
-		err = ErrEntityNotFound
+	if n.cluster != nil {
+		err = n.cluster.erase(ctx, entityID)
+	} else {
+		err = n.erase(ctx, entityID)
 	}
 	if err != nil {
 		return failure(entityID, nil, fmt.Errorf("the erasure is not finished: %w", err))
 	}
 	return nil
+}
+
+// erase erases an entity that is live on this node, or on none.
+func (n *node) erase(ctx context.Context, id string) error {
+	err := n.eraser.Erase(ctx, id, n.eraseHint(id))
+	if errors.Is(err, erasure.ErrUnknown) {
+		return ErrEntityNotFound
+	}
+	return err
 }
 
 // eraseHint says what an entity is that may have stored nothing yet.

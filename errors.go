@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/actorkeep/ego/encryption"
+	"github.com/actorkeep/ego/internal/cluster"
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/persistence"
@@ -21,8 +22,8 @@ var (
 	// ErrInvalidEntityID reports an entity id that no store can hold.
 	ErrInvalidEntityID = errors.New("ego: the entity id is invalid")
 
-	// ErrInvalidCommand reports a nil command.
-	ErrInvalidCommand = errors.New("ego: the command is nil")
+	// ErrInvalidCommand reports a nil command, or one that cannot be sent to another node.
+	ErrInvalidCommand = errors.New("ego: the command is nil or cannot be sent")
 
 	// ErrInvalidBehavior reports a behaviour that is nil or breaks its contract before it has handled anything.
 	ErrInvalidBehavior = errors.New("ego: the behaviour is invalid")
@@ -79,6 +80,10 @@ var (
 
 	// ErrOverloaded reports an entity with too many waiting commands. The command had no effect.
 	ErrOverloaded = egoactor.ErrOverloaded
+
+	// ErrNoQuorum reports a node that sees fewer live members than its quorum, and so handles no commands. [Engine.Health]
+	// matches it meanwhile, and so does the [ErrTimeout] of a call that waited for a quorum in vain.
+	ErrNoQuorum = cluster.ErrNoQuorum
 )
 
 // The codes of a [CommandError] that ego itself gives.
@@ -149,7 +154,10 @@ func trimmed(err error) string {
 // failure returns the public error for a failed call.
 func failure(entityID string, command Command, err error) error {
 	var refusal *entity.Refusal
+	var elsewhere *CommandError
 	switch {
+	case errors.As(err, &elsewhere) && elsewhere.EntityID != "":
+		return elsewhere // refused by another node
 	case errors.As(err, &refusal) && !errors.Is(err, ErrRecovery):
 		return refused(entityID, commandName(command), refusal)
 	case errors.Is(err, egoactor.ErrStopped):

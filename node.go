@@ -46,6 +46,7 @@ type node struct {
 
 	letters   offsetstore.DeadLetterStore // nil: no event can be parked
 	consumers *consumers                  // nil: no offset store
+	cluster   *clustered                  // nil: no cluster
 
 	requests entity.Requests
 }
@@ -81,6 +82,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Logger:          e.config.logger,
 		Telemetry:       record,
 		Now:             time.Now,
+		Verify:          e.config.cluster != nil && !e.config.cluster.UncheckedAnswers,
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
 		StartAnew:       e.config.erasure.StartAnew,
@@ -95,21 +97,29 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		n.writer = n.newWriter(stores)
 		n.shared.Snapshots = n.writer
 	}
-	n.host = egoactor.NewHost(egoactor.Config{
-		System:     system,
-		Epoch:      epoch,
-		Logger:     e.config.logger,
-		MaxQueue:   e.config.mailboxSize,
-		Build:      n.activation,
-		Passivated: n.passivated,
-	})
+	n.host = n.newHost(epoch)
 	if n.observe, err = record.Observe(n.gauges()); err != nil {
 		return nil, errors.Join(err, n.stop(ctx))
 	}
 	n.eraser = n.newEraser(stores)
 	e.config.warnUnwrapped(ctx)
+	if err := n.join(ctx, e.name); err != nil {
+		return nil, errors.Join(err, n.stop(ctx))
+	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
+}
+
+// newHost returns what the entities of the node live in.
+func (n *node) newHost(epoch string) *egoactor.Host {
+	return egoactor.NewHost(egoactor.Config{
+		System:     n.system,
+		Epoch:      epoch,
+		Logger:     n.config.logger,
+		MaxQueue:   n.config.mailboxSize,
+		Build:      n.activation,
+		Passivated: n.passivated,
+	})
 }
 
 // newWriter returns what writes the snapshots of the node.
@@ -150,14 +160,21 @@ func writerID(name, epoch string) string {
 	return name + "@" + host + "/" + strconv.Itoa(os.Getpid()) + "/" + epoch
 }
 
-// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their writes,
-// what is written beside them, their actors.
+// stop ends consumers, and then everything in the order of the way of a command: no new ones, those under way, their answers to
+// other nodes, their writes, what is written beside them, their actors.
 func (n *node) stop(ctx context.Context) error {
 	var problems []error
 	if n.observe != nil {
 		problems = append(problems, n.observe())
 	}
-	problems = append(problems, n.consumers.stop(ctx), n.host.Stop(ctx))
+	problems = append(problems, n.consumers.stop(ctx))
+	if n.cluster != nil {
+		n.cluster.node.Retire(ctx)
+	}
+	problems = append(problems, n.host.Stop(ctx))
+	if n.cluster != nil {
+		problems = append(problems, n.cluster.node.Stop(ctx))
+	}
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}
@@ -170,6 +187,9 @@ func (n *node) stop(ctx context.Context) error {
 // health returns what is wrong with the parts of the node, nil when nothing is.
 func (n *node) health() error {
 	var problems []error
+	if n.cluster != nil {
+		problems = append(problems, n.cluster.health())
+	}
 	if n.journal != nil {
 		if err := n.journal.Status().Err(); err != nil {
 			problems = append(problems, fmt.Errorf("ego: the journal cannot write: %w", err))
@@ -238,6 +258,17 @@ func (s *spawned) remove(id string) {
 	s.mu.Lock()
 	delete(s.byID, id)
 	s.mu.Unlock()
+}
+
+// forget forgets the entities that match and that a kind can build anew.
+func (s *spawned) forget(matches func(id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, entry := range s.byID {
+		if entry.rebuilt && matches(id) {
+			delete(s.byID, id)
+		}
+	}
 }
 
 // passivated forgets an entity that a kind can bring back: its events say which.

@@ -51,6 +51,7 @@ type config struct {
 	erasure         ErasurePolicy
 	mailboxSize     int
 	entities        spawnConfig
+	cluster         *ClusterConfig // nil: none
 }
 
 func newConfig(opts []Option) config {

@@ -51,7 +51,7 @@ func (n *node) passivated(id string, revision uint64) {
 // recordedRequest is a request that is recorded.
 func (n *node) recordedRequest(ctx context.Context, id string, command Command, timeout time.Duration) (State, uint64, error) {
 	ctx, recorded := n.record.Command(ctx, id, commandName(command))
-	state, revision, err := n.request(ctx, id, command, timeout)
+	state, revision, err := n.dispatch(ctx, id, command, timeout)
 	kind := ""
 	if cell := n.host.Cell(id); cell != nil {
 		kind, _ = cell.Live()

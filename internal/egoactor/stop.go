@@ -20,6 +20,16 @@ func (h *Host) Evict(ctx context.Context, id string) error {
 	}
 }
 
+// EvictAll lets go of all entities that match, each once everything that is queued for it has been answered. It returns at
+// once.
+func (h *Host) EvictAll(matches func(id string) bool) {
+	for _, cell := range h.all() {
+		if matches(cell.id) && cell.evict() {
+			h.release(cell)
+		}
+	}
+}
+
 // release lets go of a closed cell and of its actor. An actor cannot wait for its own end, so that happens beside it.
 func (h *Host) release(cell *Cell) {
 	h.remove(cell)

@@ -35,6 +35,7 @@ type Shared struct {
 	Logger        *slog.Logger
 	Telemetry     *telemetry.Recorder // nil: nothing is recorded
 	Now           func() time.Time
+	Verify        bool // answers that write nothing are given only if the memory is what the store holds
 
 	WriteTimeout    time.Duration // bounds one write of a state
 	RecoveryTimeout time.Duration // bounds one attempt to recover an entity
@@ -79,6 +80,8 @@ type model interface {
 	pending() int
 	// store makes what is pending durable, all or nothing. Nothing is pending afterwards, whatever the outcome.
 	store(ctx context.Context, commands *window) error
+	// latest returns the revision that the store holds.
+	latest(ctx context.Context) (uint64, error)
 	// stored is told of the memory that has become durable, once its commands are answered.
 	stored(ctx context.Context, durable memory, commands *window)
 	// discard forgets what is pending.
@@ -245,12 +248,19 @@ func (e *Entity) Revision() uint64 { return e.committed.revision }
 // flush makes everything pending durable and answers the group.
 func (e *Entity) flush(ctx context.Context) {
 	changed := e.model.pending() > 0
-	if changed {
-		if err := e.model.store(ctx, &e.commands); err != nil {
-			e.goCold()
-			e.failGroup(writeError(err))
-			return
+	var err error
+	switch {
+	case changed:
+		if err = e.model.store(ctx, &e.commands); err != nil {
+			err = writeError(err)
 		}
+	case e.shared.Verify && len(e.group) > 0:
+		err = e.verify(ctx)
+	}
+	if err != nil {
+		e.goCold()
+		e.failGroup(err)
+		return
 	}
 	e.committed = e.candidate
 	for i, r := range e.group {

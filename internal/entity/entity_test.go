@@ -250,3 +250,37 @@ func TestSnapshots(t *testing.T) {
 		}
 	})
 }
+
+// An activation that another has overtaken answers nothing from its memory when it verifies.
+func TestVerify(t *testing.T) { // G2
+	t.Parallel()
+	overtaken := func(t *testing.T, verify bool) *fixture {
+		t.Helper()
+		f := newFixture(t, entity.Settings{DedupWindow: 10})
+		f.shared.Verify = verify
+		require.NoError(t, f.process(&sent{&testpb.Deposit{Amount: 5}, "first"})[0].err)
+		stale := f.entity
+		f.restart()
+		require.NoError(t, f.process(deposits(1)...)[0].err)
+		f.entity = stale
+		return f
+	}
+	for name, c := range map[string]*sent{
+		"Question": {}, "Refusal": {command: &testpb.Withdraw{Amount: 6}}, "NoEvent": {command: &testpb.Deposit{}},
+		"Repeat": {&testpb.Deposit{Amount: 5}, "first"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := overtaken(t, true)
+			require.ErrorIs(t, f.process(c)[0].err, persistence.ErrConflict)
+			again := f.process(&sent{})[0]
+			require.NoError(t, again.err)
+			require.EqualValues(t, 6, again.account.GetBalance())
+			require.EqualValues(t, 2, again.revision)
+		})
+	}
+	t.Run("OffByDefault", func(t *testing.T) {
+		t.Parallel()
+		require.EqualValues(t, 1, overtaken(t, false).process(&sent{})[0].revision)
+	})
+}

@@ -1,0 +1,101 @@
+package clustertest
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Nothing is lost, doubled or out of order whatever happens to a node, and every entity answers again.
+
+func TestGracefulStop(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c := newCluster(t, 3)
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	c.nodes[2].stop()
+	require.Less(t, l.awaitAll("a graceful stop"), 9*time.Second)
+	c.awaitMembers(2, c.nodes[:2]...)
+	c.nodes[2].start()
+	c.awaitMembers(3, c.nodes...)
+	l.awaitAll("the return")
+	l.check()
+}
+
+func TestKill(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c := newCluster(t, 3)
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	for _, i := range []int{2, 1} {
+		c.nodes[i].kill()
+		require.Less(t, l.awaitAll("kill -9"), 9*time.Second)
+		c.nodes[i].start()
+		c.awaitMembers(3, c.nodes...)
+		l.awaitAll("the return")
+	}
+	l.check()
+}
+
+func TestSuspend(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c := newCluster(t, 3)
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	c.nodes[2].signal(syscall.SIGSTOP)
+	c.nodes[2].out.Store(true)
+	l.awaitAll("SIGSTOP")
+	c.awaitMembers(2, c.nodes[:2]...)
+	c.nodes[2].signal(syscall.SIGCONT)
+	c.nodes[2].out.Store(false)
+	c.awaitMembers(3, c.nodes...)
+	l.awaitAll("SIGCONT")
+	l.check()
+}
+
+func TestRollingRestart(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c := newCluster(t, 3)
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	for _, node := range c.nodes {
+		node.stop()
+		node.start()
+		c.awaitMembers(3, c.nodes...)
+	}
+	l.awaitAll("a restart of every node")
+	l.check()
+}
+
+// The minority stops by itself and comes back by itself.
+func TestPartitionOfOne(t *testing.T) { // G1, G2, G8
+	t.Parallel()
+	c, n := newPartitionable(t, 3)
+	if c == nil {
+		return
+	}
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	n.move(3, "apart")
+	c.nodes[2].out.Store(true)
+	l.awaitAll("a partition")
+	c.awaitMembers(2, c.nodes[:2]...)
+	await(t, "the minority stops", func() bool {
+		a, err := c.nodes[2].call(t.Context(), call{Op: "health"})
+		return err == nil && slices.Contains(a.Matches, "ErrNoQuorum")
+	})
+	a, err := c.nodes[2].call(t.Context(), call{Op: "state", ID: l.entities[0], Timeout: 100 * time.Millisecond})
+	require.NoError(t, err)
+	require.Subset(t, a.Matches, []string{"ErrTimeout", "ErrNoQuorum"}, a.Error)
+	require.NotContains(t, a.Matches, "ErrOutcomeUnknown")
+	n.move(3, "main")
+	healed := time.Now()
+	c.awaitMembers(3, c.nodes...)
+	t.Logf("one cluster again %v after the partition ended", time.Since(healed).Round(time.Millisecond))
+	c.nodes[2].out.Store(false)
+	l.awaitAll("the partition ended")
+	l.check()
+}

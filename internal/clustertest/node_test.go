@@ -1,0 +1,215 @@
+package clustertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/tochemey/goakt/v3/discovery/static"
+
+	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/internal/testaccount"
+	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/persistence/postgres"
+	"github.com/actorkeep/ego/persistence/sqlite"
+)
+
+// nodeEnv makes the test binary a node.
+const nodeEnv = "EGO_CLUSTER_NODE"
+
+// nodeSpec says what a node process does.
+type nodeSpec struct {
+	SQLite         string // path of the file; empty: PostgreSQL
+	URL, Schema    string
+	Control        string // unix socket, which works from every network namespace
+	Host           string
+	Remoting       int
+	Discovery      int
+	Peers          int
+	DiscoveryHosts []string
+	Quorum         int
+	TLS            string // directory with certificates; empty: no TLS
+	Roles          []string
+	EntityRole     string
+}
+
+// A call is what a test asks of a node, an answer what it gets.
+type (
+	call struct {
+		Op        string
+		ID        string
+		Amount    int64
+		Note      string
+		CommandID string
+		Metadata  map[string]string
+		Timeout   time.Duration
+	}
+	answer struct {
+		Balance  int64
+		Revision uint64
+		Notes    []string
+		Error    string
+		Matches  []string // the names of the sentinels that the error matches
+		Code     string   // of a refusal
+		Topology *ego.Topology
+	}
+)
+
+func sentinels() map[string]error {
+	return map[string]error{
+		"ErrTimeout": ego.ErrTimeout, "ErrOutcomeUnknown": ego.ErrOutcomeUnknown, "ErrConflict": ego.ErrConflict, "ErrErased": ego.ErrErased,
+		"ErrEntityNotFound": ego.ErrEntityNotFound, "ErrKindNotRegistered": ego.ErrKindNotRegistered, "ErrNoQuorum": ego.ErrNoQuorum,
+		"ErrOverloaded": ego.ErrOverloaded, "ErrWriteFailed": ego.ErrWriteFailed, "ErrRecovery": ego.ErrRecovery,
+		"ErrEngineNotStarted": ego.ErrEngineNotStarted, "ErrInvalidCommand": ego.ErrInvalidCommand,
+		"ErrInsufficient": testaccount.ErrInsufficient, "DeadlineExceeded": context.DeadlineExceeded, "Canceled": context.Canceled,
+	}
+}
+
+// runNode runs a node until it is told to stop.
+func runNode(encoded string) error {
+	var spec nodeSpec
+	if err := json.Unmarshal([]byte(encoded), &spec); err != nil {
+		return err
+	}
+	store, closeStore, err := openStore(&spec)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+	secret, err := nodeTLS(spec.TLS)
+	if err != nil {
+		return err
+	}
+	engine := ego.NewEngine("accounts", store,
+		ego.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
+		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })),
+		ego.WithCluster(ego.ClusterConfig{
+			Discovery: static.NewDiscovery(&static.Config{Hosts: spec.DiscoveryHosts}), Host: spec.Host,
+			RemotingPort: spec.Remoting, DiscoveryPort: spec.Discovery, PeersPort: spec.Peers,
+			MinimumPeersQuorum: spec.Quorum, Roles: spec.Roles, EntityRole: spec.EntityRole, TLS: secret,
+		}))
+	if err := engine.Start(context.Background()); err != nil {
+		return err
+	}
+	return control(engine, spec.Control)
+}
+
+func openStore(spec *nodeSpec) (persistence.EventsStore, func(), error) {
+	ctx := context.Background()
+	if spec.SQLite != "" {
+		store, err := sqlite.Open(spec.SQLite)
+		if err != nil {
+			return nil, nil, err
+		}
+		return store, func() { _ = store.Disconnect(ctx) }, store.Connect(ctx)
+	}
+	config, err := pgxpool.ParseConfig(spec.URL)
+	if err != nil {
+		return nil, nil, err
+	}
+	config.MaxConns = 6
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, nil, err
+	}
+	store := postgres.NewStore(pool, postgres.WithSchema(spec.Schema))
+	return store, func() { _ = store.Disconnect(ctx); pool.Close() }, errors.Join(store.Migrate(ctx), store.Connect(ctx))
+}
+
+// control answers calls until one asks to stop.
+func control(engine *ego.Engine, socket string) error {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", socket)
+	if err != nil {
+		return err
+	}
+	stopped := make(chan error, 1)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/call", func(w http.ResponseWriter, r *http.Request) {
+		var c call
+		if err := json.NewDecoder(r.Body).Decode(&c); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		if c.Op == "stop" {
+			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			defer cancel()
+			err := engine.Stop(ctx)
+			_ = json.NewEncoder(w).Encode(newAnswer(nil, 0, err))
+			stopped <- err
+			return
+		}
+		_ = json.NewEncoder(w).Encode(handle(r.Context(), engine, &c))
+	})
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() {
+		err := <-stopped
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = server.Shutdown(ctx)
+		stopped <- err
+	}()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return <-stopped
+}
+
+func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
+	if c.CommandID != "" {
+		ctx = ego.WithCommandID(ctx, c.CommandID)
+	}
+	if c.Metadata != nil {
+		ctx = ego.WithMetadata(ctx, c.Metadata)
+	}
+	switch c.Op {
+	case "entity":
+		return newAnswer(nil, 0, engine.Entity(ctx, testaccount.New(c.ID)))
+	case "deposit":
+		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Deposit{Amount: c.Amount, Note: c.Note}, c.Timeout))
+	case "withdraw":
+		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Withdraw{Amount: c.Amount}, c.Timeout))
+	case "misbehave":
+		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Misbehave{How: c.Note}, c.Timeout))
+	case "erase":
+		return newAnswer(nil, 0, engine.EraseEntity(ctx, c.ID))
+	case "state":
+		return newAnswer(engine.EntityState(ctx, c.ID, c.Timeout))
+	case "health":
+		return newAnswer(nil, 0, engine.Health(ctx))
+	case "topology":
+		topology, err := engine.Topology(ctx)
+		a := newAnswer(nil, 0, err)
+		a.Topology = topology
+		return a
+	default:
+		return newAnswer(nil, 0, fmt.Errorf("unknown call %q", c.Op))
+	}
+}
+
+func newAnswer(state ego.State, revision uint64, err error) answer {
+	a := answer{Revision: revision}
+	if account, ok := state.(*testpb.Account); ok {
+		a.Balance, a.Notes = account.GetBalance(), account.GetNotes()
+	}
+	if err == nil {
+		return a
+	}
+	a.Error = err.Error()
+	for name, sentinel := range sentinels() {
+		if errors.Is(err, sentinel) {
+			a.Matches = append(a.Matches, name)
+		}
+	}
+	if refused, ok := errors.AsType[*ego.CommandError](err); ok {
+		a.Code = refused.Code
+	}
+	return a
+}
