@@ -19,6 +19,7 @@ FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
 SEED        ?= 0
+TRANSFERS   ?= 1000
 
 # Every module of the tree; tools and those below it are for building what others need.
 MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
@@ -130,9 +131,13 @@ journal: postgres ## Measure the PostgreSQL store with a journal of EVENTS besid
 chaos: postgres ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
+.PHONY: crash-saga
+crash-saga: ## Kill the transfer example ROUNDS times and check that every saga ended well
+	go run ./examples/transfer/crash -rounds $(ROUNDS) -transfers $(TRANSFERS)
+
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once
-	@hack/steps tools lint verify test 'crash ROUNDS=3' 'bench BENCHTIME=1x BENCHCOUNT=1'
+	@hack/steps tools lint verify test 'crash ROUNDS=3' 'crash-saga ROUNDS=3 TRANSFERS=200' 'bench BENCHTIME=1x BENCHCOUNT=1'
 
 ##@ What the others need
 

@@ -10,6 +10,8 @@ import (
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/consumer"
 	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/projection"
 )
@@ -20,6 +22,9 @@ type consumers struct {
 	events *consumer.Feed // nil without an events store
 	states *consumer.Feed // nil without a state store
 	specs  map[string]consumer.Spec
+	sagas  []string // subscriptions of sagas
+
+	offsets offsetstore.OffsetStore
 }
 
 func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
@@ -27,14 +32,19 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		return nil
 	}
 	group := consumer.New(consumer.Config{
-		Offsets:     s.offsets,
+		Offsets:     &lazyOffsets{OffsetStore: s.offsets, recorded: make(map[lazyKey]lazyOffset)},
 		Letters:     s.letters,
 		Owner:       owner,
 		LeaseTime:   c.leaseTime,
 		CallTimeout: c.writeTimeout,
 		Logger:      c.logger,
 	})
-	cs := &consumers{group: group, specs: make(map[string]consumer.Spec, len(c.projections))}
+	cs := &consumers{group: group, offsets: s.offsets, specs: make(map[string]consumer.Spec, len(c.projections))}
+	for i := range c.kinds {
+		if c.kinds[i].saga != nil {
+			cs.sagas = append(cs.sagas, consumerOf(c.kinds[i].name))
+		}
+	}
 	if s.events != nil {
 		cs.events = group.Feed(consumer.Events(s.events), s.events)
 	}
@@ -78,6 +88,9 @@ func projectionSpec(p registration, feed *consumer.Feed, codec *envelope.Codec) 
 // opener opens events for consumers. What was erased opens to nothing; a key that cannot be had is not the event's fault.
 func opener(codec *envelope.Codec) consumer.Opener {
 	return consumer.OpenerFunc(func(ctx context.Context, stored *egopb.Event) ([]*projection.Event, error) {
+		if saga.IsRecord(stored) {
+			return nil, nil // ego's own
+		}
 		events, err := codec.Open(ctx, stored)
 		if errors.Is(err, encryption.ErrErased) {
 			return nil, nil
@@ -122,10 +135,10 @@ func (s *wakingStates) WriteState(ctx context.Context, state *egopb.DurableState
 // unread returns the position in the shard of an entity up to which all registered consumers of events have come. It is false
 // when there are none.
 func (c *consumers) unread(ctx context.Context, persistenceID string) (above uint64, ok bool, err error) {
-	if c == nil || len(c.specs) == 0 {
+	if c == nil || len(c.specs)+len(c.sagas) == 0 {
 		return 0, false, nil
 	}
-	names := slices.Collect(maps.Keys(c.specs))
+	names := append(slices.Collect(maps.Keys(c.specs)), c.sagas...)
 	above, err = c.group.Lowest(ctx, c.events.ShardOf(persistenceID), names...)
 	return above, true, err
 }
