@@ -22,6 +22,7 @@ FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
 SEED        ?= 0
+TRANSFERS   ?= 1000
 
 # Every module of the tree; tools and those below it are for building what others need.
 MODULES      := $(shell find . -name go.mod -not -path '*/testdata/*' -not -path '*/.*/*' -exec dirname {} \; | sort)
@@ -138,12 +139,16 @@ cluster: ## Run three nodes of the example cluster on CLUSTER_STORE, a SQLite fi
 	@hack/cluster .cache/cluster "$(CLUSTER_STORE)"
 
 .PHONY: jepsen
-jepsen: postgres ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
+jepsen: services ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
 	go test -v -count=1 -timeout 20m -run 'TestNemesis' ./internal/clustertest -nemesis.time=$(JEPSENTIME)
+
+.PHONY: crash-saga
+crash-saga: ## Kill the transfer example ROUNDS times and check that every saga ended well
+	go run ./examples/transfer/crash -rounds $(ROUNDS) -transfers $(TRANSFERS)
 
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once
-	@hack/steps tools lint verify test 'crash ROUNDS=3' 'bench BENCHTIME=1x BENCHCOUNT=1'
+	@hack/steps tools lint verify test 'crash ROUNDS=3' 'crash-saga ROUNDS=3 TRANSFERS=200' 'bench BENCHTIME=1x BENCHCOUNT=1'
 
 ##@ What the others need
 

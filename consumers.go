@@ -11,6 +11,8 @@ import (
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/consumer"
 	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/projection"
 )
@@ -24,6 +26,9 @@ type consumers struct {
 	opens  consumer.Opener          // of states
 	specs  map[string]consumer.Spec // of projections
 
+	sagas   []string // subscriptions of sagas
+	offsets offsetstore.OffsetStore
+
 	mu        sync.RWMutex
 	published map[string]consumer.Spec // of publishers, which come and go
 }
@@ -33,7 +38,7 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		return nil
 	}
 	group := consumer.New(consumer.Config{
-		Offsets:     s.offsets,
+		Offsets:     &lazyOffsets{OffsetStore: s.offsets, recorded: make(map[lazyKey]lazyOffset)},
 		Letters:     s.letters,
 		Owner:       owner,
 		LeaseTime:   c.leaseTime,
@@ -42,10 +47,16 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 	})
 	cs := &consumers{
 		group:     group,
+		offsets:   s.offsets,
 		opener:    opener(codec),
 		opens:     stateOpener(codec),
 		specs:     make(map[string]consumer.Spec, len(c.projections)),
 		published: make(map[string]consumer.Spec),
+	}
+	for i := range c.kinds {
+		if c.kinds[i].saga != nil {
+			cs.sagas = append(cs.sagas, consumerOf(c.kinds[i].name))
+		}
 	}
 	if s.events != nil {
 		cs.events = group.Feed(consumer.Events(s.events), s.events)
@@ -89,6 +100,9 @@ func projectionSpec(p registration, feed *consumer.Feed, opener consumer.Opener)
 // opener opens events for consumers. What was erased opens to nothing; a key that cannot be had is not the event's fault.
 func opener(codec *envelope.Codec) consumer.Opener {
 	return consumer.OpenerFunc(func(ctx context.Context, stored *egopb.Event) ([]*projection.Event, error) {
+		if saga.IsRecord(stored) {
+			return nil, nil // ego's own
+		}
 		return passErased(codec.Open(ctx, stored))
 	})
 }
@@ -146,7 +160,7 @@ func (c *consumers) unread(ctx context.Context, persistenceID string) (above uin
 	if c == nil {
 		return 0, false, nil
 	}
-	names := c.readers()
+	names := append(c.readers(), c.sagas...)
 	if len(names) == 0 {
 		return 0, false, nil
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/envelope"
+	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -79,6 +81,9 @@ func checkEntityID(id string) error {
 	if err := persistence.CheckID(id); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalidEntityID, err)
 	}
+	if strings.HasPrefix(id, saga.Prefix) {
+		return fmt.Errorf("%w: %q begins the ids of sagas", ErrInvalidEntityID, saga.Prefix)
+	}
 	return nil
 }
 
@@ -124,6 +129,9 @@ func (n *node) describe(id string, b behavior, opts []SpawnOption) (*spawn, erro
 	if err != nil {
 		return nil, err
 	}
+	if kind != nil && kind.saga != nil {
+		return nil, fmt.Errorf("%w: kind %q is one of sagas", ErrKindMismatch, kind.name)
+	}
 	if kind != nil {
 		entry.kind, entry.rebuilt = kind.name, len(opts) == 0
 		if base, err = base.with(kind.options); err != nil {
@@ -145,7 +153,7 @@ func (n *node) activation(ctx context.Context, id string) (egoactor.Activation, 
 	if err != nil {
 		return egoactor.Activation{}, err
 	}
-	built, err := kind.build(id)
+	built, err := kind.build(strings.TrimPrefix(id, saga.Prefix))
 	if err != nil {
 		return egoactor.Activation{}, err
 	}
@@ -153,12 +161,15 @@ func (n *node) activation(ctx context.Context, id string) (egoactor.Activation, 
 	if err != nil {
 		return egoactor.Activation{}, err
 	}
-	return n.activate(id, &spawn{kind: kind.name, behavior: built, config: config}), nil
+	return n.activate(id, &spawn{kind: kind.name, behavior: built, config: config, saga: kind.saga}), nil
 }
 
 func (n *node) activate(id string, entry *spawn) egoactor.Activation {
 	activation := egoactor.Activation{Kind: entry.kind, PassivateAfter: entry.config.passivateAfter}
 	settings := &entry.config.settings
+	if b, ok := entry.behavior.(SagaBehavior); ok && entry.saga != nil {
+		return n.activateSaga(id, entry, b)
+	}
 	switch b := entry.behavior.(type) {
 	case EventSourcedBehavior:
 		activation.Core = entity.NewEventSourced(id, entry.kind, b, settings, n.shared)
@@ -178,6 +189,8 @@ func (n *node) storedKind(ctx context.Context, id string) (*Kind, error) {
 	switch {
 	case !registered:
 		return nil, fmt.Errorf("%w: %q", ErrKindNotRegistered, name)
+	case (kind.saga != nil) != strings.HasPrefix(id, saga.Prefix):
+		return nil, fmt.Errorf("%w: kind %q is registered as the other of saga and entity", ErrKindMismatch, name)
 	case kind.durable != durable:
 		return nil, fmt.Errorf("%w: kind %q is registered as the other of event-sourced and durable state", ErrKindMismatch, name)
 	}

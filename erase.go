@@ -77,7 +77,6 @@ func (n *node) letGo(ctx context.Context, id string) error {
 }
 
 func (n *node) newEraser(s stores) *erasure.Eraser {
-	timers, _ := s.events.(persistence.TimerStore)
 	return erasure.New(erasure.Config{
 		Codec:      n.codec,
 		Erasures:   n.erasures(s),
@@ -85,7 +84,7 @@ func (n *node) newEraser(s stores) *erasure.Eraser {
 		Journal:    n.shared.Journal,
 		Snapshots:  s.snapshots,
 		States:     s.states,
-		Timers:     timers,
+		Timers:     s.timers,
 		Scrubbers:  n.scrubbers(s),
 		WriterID:   n.shared.WriterID,
 		Now:        time.Now,

@@ -9,6 +9,7 @@ import (
 	"github.com/actorkeep/ego/internal/cluster"
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
+	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -71,6 +72,12 @@ var (
 
 	// ErrNoOffsetStore reports a projection in an engine without an offset store.
 	ErrNoOffsetStore = errors.New("ego: the engine has no offset store")
+
+	// ErrNoTimerStore reports a saga or a scheduled command in an engine without a timer store.
+	ErrNoTimerStore = errors.New("ego: the engine has no timer store")
+
+	// ErrSagaFinished reports a request to a saga that has finished.
+	ErrSagaFinished = saga.ErrFinished
 
 	// ErrProjectionNotRegistered reports a projection that was not given to [WithProjection].
 	ErrProjectionNotRegistered = errors.New("ego: the projection is not registered")

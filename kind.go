@@ -14,7 +14,8 @@ import (
 type Kind struct {
 	name    string
 	factory func(id string) behavior
-	durable bool // durable state instead of events
+	durable bool        // durable state instead of events
+	saga    *sagaConfig // not nil: sagas
 	options []SpawnOption
 }
 

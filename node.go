@@ -45,6 +45,8 @@ type node struct {
 	unerased atomic.Pointer[error] // why erasures are left pending; nil when none are
 
 	letters   offsetstore.DeadLetterStore // nil: no event can be parked
+	timers    persistence.TimerStore      // nil: no sagas
+	sagas     *sagas                      // nil: no timer store
 	consumers *consumers                  // nil: no offset store
 	cluster   *clustered                  // nil: no cluster
 
@@ -71,6 +73,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		kinds:  newKinds(e.config.kinds),
 
 		letters: stores.letters,
+		timers:  stores.timers,
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
 	n.shared = &entity.Shared{
@@ -104,7 +107,10 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	n.eraser = n.newEraser(stores)
 	e.config.warnUnwrapped(ctx)
 	if err := n.join(ctx, e.name); err != nil {
-		return nil, errors.Join(err, n.stop(ctx))
+		return nil, errors.Join(err, n.stop(context.WithoutCancel(ctx)))
+	}
+	if err := n.runSagas(ctx, stores); err != nil {
+		return nil, errors.Join(err, n.stop(context.WithoutCancel(ctx)))
 	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
 	return n, nil
@@ -167,7 +173,7 @@ func (n *node) stop(ctx context.Context) error {
 	if n.observe != nil {
 		problems = append(problems, n.observe())
 	}
-	problems = append(problems, n.consumers.stop(ctx))
+	problems = append(problems, n.consumers.stop(ctx), n.sagas.halt(ctx))
 	if n.cluster != nil {
 		n.cluster.node.Retire(ctx)
 	}
@@ -175,6 +181,7 @@ func (n *node) stop(ctx context.Context) error {
 	if n.cluster != nil {
 		problems = append(problems, n.cluster.node.Stop(ctx))
 	}
+	problems = append(problems, n.sagas.stop(ctx))
 	if n.journal != nil {
 		problems = append(problems, n.journal.Stop(ctx))
 	}
@@ -202,6 +209,9 @@ func (n *node) health() error {
 	}
 	if unerased := n.unerased.Load(); unerased != nil {
 		problems = append(problems, fmt.Errorf("ego: erasures are pending: %w", *unerased))
+	}
+	if err := n.sagas.health(); err != nil {
+		problems = append(problems, fmt.Errorf("ego: timers do not fire: %w", err))
 	}
 	return errors.Join(append(problems, n.consumers.health())...)
 }
@@ -231,7 +241,8 @@ type spawn struct {
 	kind     string
 	behavior behavior
 	config   spawnConfig
-	rebuilt  bool // a registered kind builds the same
+	rebuilt  bool        // a registered kind builds the same
+	saga     *sagaConfig // not nil: a saga
 }
 
 func (s *spawned) get(id string) *spawn {

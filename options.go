@@ -40,6 +40,8 @@ type config struct {
 	snapshots       persistence.SnapshotStore
 	states          persistence.StateStore
 	offsets         offsetstore.OffsetStore
+	timers          persistence.TimerStore
+	resumeAfter     time.Duration
 	projections     []registration
 	leaseTime       time.Duration
 	logger          *slog.Logger
@@ -61,6 +63,7 @@ func newConfig(opts []Option) config {
 		recoveryTimeout: defaultRecoveryTimeout,
 		mailboxSize:     defaultMailboxSize,
 		leaseTime:       defaultLeaseTime,
+		resumeAfter:     defaultResumeAfter,
 		entities:        defaultSpawnConfig(),
 	}
 	for _, opt := range opts {
@@ -92,6 +95,7 @@ func (c *config) validate() error {
 	if err := c.validateProjections(); err != nil {
 		problems = append(problems, err)
 	}
+	problems = append(problems, c.validateSagas()...)
 	names := make(map[string]bool, len(c.kinds))
 	for i := range c.kinds {
 		kind := &c.kinds[i]

@@ -16,6 +16,7 @@ type stores struct {
 	states    persistence.StateStore
 	offsets   offsetstore.OffsetStore
 	letters   offsetstore.DeadLetterStore
+	timers    persistence.TimerStore
 }
 
 // stores returns what the engine was given; the events store stands in for those it was not given when it can.
@@ -26,6 +27,7 @@ func (e *Engine) stores() stores {
 		s.snapshots, _ = e.events.(persistence.SnapshotStore)
 		s.states, _ = e.events.(persistence.StateStore)
 		s.offsets, _ = e.events.(offsetstore.OffsetStore)
+		s.timers, _ = e.events.(persistence.TimerStore)
 	}
 	if !isNil(e.config.snapshots) {
 		s.snapshots = e.config.snapshots
@@ -35,6 +37,9 @@ func (e *Engine) stores() stores {
 	}
 	if !isNil(e.config.offsets) {
 		s.offsets = e.config.offsets
+	}
+	if !isNil(e.config.timers) {
+		s.timers = e.config.timers
 	}
 	s.letters, _ = s.offsets.(offsetstore.DeadLetterStore)
 	return s
@@ -69,6 +74,9 @@ func (e *Engine) checkStores(ctx context.Context) error {
 	if !isNil(e.config.offsets) {
 		ping("offset", s.offsets)
 	}
+	if !isNil(e.config.timers) {
+		ping("timer", s.timers)
+	}
 	return errors.Join(problems...)
 }
 
@@ -87,5 +95,5 @@ func (c *config) checkStoresOfKinds(s stores) error {
 			problems = append(problems, fmt.Errorf("kind %q: %w", kind.name, ErrNoStateStore))
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.checkStoresOfSagas(s)...)...)
 }

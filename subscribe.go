@@ -7,6 +7,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/consumer"
+	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/projection"
 )
 
@@ -58,6 +59,9 @@ func (e *Engine) Subscribe(ctx context.Context, opts ...SubscribeOption) iter.Se
 
 // selects reports whether an event belongs to the subscription.
 func (s *subscription) selects(event *egopb.Event) bool {
+	if saga.IsRecord(event) {
+		return false
+	}
 	return !event.GetDeleted() && (s.entity == "" || s.entity == event.GetPersistenceId()) && (s.kind == "" || s.kind == event.GetKind())
 }
 

@@ -63,7 +63,7 @@ func BenchmarkSealedCommand(b *testing.B) {
 		for _, seal := range sealNames[:2] {
 			b.Run(fmt.Sprintf("seal=%s/senders=%d", seal, senders), func(b *testing.B) {
 				engine := startSealing(b, memory.NewStore(), seal)
-				names := ids(1_000)
+				names := workload.IDs(1_000)
 				for _, id := range names {
 					require.NoError(b, engine.Entity(context.Background(), testaccount.New(id)))
 					_, _, err := engine.SendCommand(context.Background(), id, &testpb.Deposit{Amount: 1}, time.Minute)

@@ -28,8 +28,8 @@ type Cell struct {
 	live atomic.Bool
 	idle time.Duration // passivated after that long without a request; zero is never
 	pid  *goakt.PID
-	core *entity.Entity // used only by the actor
-	tick *time.Timer    // looks after what waits in the core; used only by the actor
+	core Core        // used only by the actor
+	tick *time.Timer // looks after what waits in the core; used only by the actor
 
 	mu         sync.Mutex
 	head, tail *entity.Request

@@ -33,9 +33,18 @@ type Config struct {
 	Passivated func(id string, revision uint64)
 }
 
+// A Core is what handles the requests of an entity, one call at a time: an [entity.Entity], or something around one.
+type Core interface {
+	Process(ctx context.Context, requests *entity.Request) (wait time.Duration)
+	Flush(ctx context.Context)
+	Stopped() bool
+	Revision() uint64
+	Abort(err error)
+}
+
 // Activation is what it takes to bring an entity to life.
 type Activation struct {
-	Core           *entity.Entity
+	Core           Core
 	Kind           string
 	PassivateAfter time.Duration // zero is never
 }

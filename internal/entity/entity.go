@@ -245,6 +245,9 @@ func (e *Entity) Flush(ctx context.Context) { e.flush(ctx) }
 // Revision is the revision of the memory, zero for a cold entity. It is for an owner at rest.
 func (e *Entity) Revision() uint64 { return e.committed.revision }
 
+// Committed returns the state that is durable, and false when the entity is cold. Like Revision, it is for an owner at rest.
+func (e *Entity) Committed() (state proto.Message, live bool) { return e.committed.state, e.live }
+
 // flush makes everything pending durable and answers the group.
 func (e *Entity) flush(ctx context.Context) {
 	changed := e.model.pending() > 0

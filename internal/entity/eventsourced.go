@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,15 @@ func (m *eventSourced) release(from int) {
 // journal does not lead there without a gap, or when events of it were erased. An erasure begins another life, to which
 // nothing before it matters.
 func (m *eventSourced) replay(ctx context.Context, from memory, to uint64, commands *window) (memory, error) {
+	for {
+		replayed, err := m.replayOnce(ctx, from, to, commands)
+		if !errors.Is(err, errWrittenMeanwhile) {
+			return replayed, err
+		}
+	}
+}
+
+func (m *eventSourced) replayOnce(ctx context.Context, from memory, to uint64, commands *window) (memory, error) {
 	current := from
 	var broken error // why the state cannot be known, until an erasure
 	ended := false   // the last event was an erasure
@@ -162,6 +172,9 @@ func (m *eventSourced) begin(number uint64, commands *window) (memory, error) {
 	return memory{state: initial, revision: number}, err
 }
 
+// errWrittenMeanwhile reports that there are events now where a moment ago were none.
+var errWrittenMeanwhile = errors.New("the journal has grown meanwhile")
+
 // checkNothingAfter returns an error when the journal has events above a number, up to another, that replay did not get:
 // they were deleted, and the state cannot be known.
 func (m *eventSourced) checkNothingAfter(ctx context.Context, number, to uint64) error {
@@ -179,6 +192,9 @@ func (m *eventSourced) checkNothingAfter(ctx context.Context, number, to uint64)
 		return fmt.Errorf("%w: it holds %d events, the journal %d", errAhead, number, highest)
 	case envelope.IsErasure(latest):
 		return &encryption.ErasedError{PersistenceID: m.id}
+	}
+	for _, err := range m.shared.Events.ReplayEvents(ctx, m.id, number+1, number+1) {
+		return cmp.Or(err, errWrittenMeanwhile) // by another writer, between the two questions
 	}
 	return fmt.Errorf("the events %d to %d were deleted", number+1, min(to, latest.GetSequenceNumber()))
 }

@@ -1,0 +1,46 @@
+package timer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/actorkeep/ego/egopb"
+)
+
+// fire calls the handler of a timer and removes the timer when that succeeds.
+func (s *Service) fire(timer *egopb.Timer) {
+	handler, known := s.config.Handlers[timer.GetKind()]
+	if !known {
+		return
+	}
+	if err := s.handle(handler, timer); err != nil {
+		if s.ctx.Err() == nil {
+			s.log(timer, err)
+		}
+		return
+	}
+	err := s.call(func(ctx context.Context) error {
+		return s.config.Store.CompleteTimer(ctx, timer.GetOwner(), timer.GetName(), timer.GetVersion())
+	})
+	if err != nil && s.ctx.Err() == nil {
+		s.log(timer, fmt.Errorf("timer: it has fired and cannot be removed: %w", err))
+	}
+}
+
+func (s *Service) handle(handler Handler, timer *egopb.Timer) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = fmt.Errorf("timer: the handler panicked: %v\n%s", value, debug.Stack())
+		}
+	}()
+	ctx, cancel := context.WithTimeout(s.ctx, s.config.Claim*2/3)
+	defer cancel()
+	return handler(ctx, timer)
+}
+
+func (s *Service) log(timer *egopb.Timer, err error) {
+	s.config.Logger.LogAttrs(context.Background(), slog.LevelWarn, "a timer will fire again", slog.String("owner", timer.GetOwner()),
+		slog.String("timer", timer.GetName()), slog.Any("error", err))
+}
