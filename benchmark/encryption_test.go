@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/benchmark/internal/workload"
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/eventadapter"
 	"github.com/actorkeep/ego/internal/testaccount"
