@@ -39,3 +39,15 @@ func run(b *testing.B, side workload.Side, senders int) {
 	require.NoError(b, err)
 	require.NoError(b, side.Close())
 }
+
+// operations are a side that has nothing to close. Each operation is one unit.
+type operations func(sender int) func() error
+
+// Sender implements [workload.Side].
+func (o operations) Sender(i int) func() (int, error) {
+	op := o(i)
+	return func() (int, error) { return 1, op() }
+}
+
+// Close implements [workload.Side].
+func (o operations) Close() error { return nil }

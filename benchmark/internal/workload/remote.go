@@ -57,7 +57,7 @@ func freePorts(n int) ([]int, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close() //nolint:revive // all are held until all are found
+		defer listener.Close()                         //nolint:revive // all are held until all are found
 		ports[i] = listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // it is
 	}
 	return ports, nil
