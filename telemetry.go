@@ -37,6 +37,9 @@ func (n *node) gauges() telemetry.Gauges {
 			return int64(status.PendingAppends + status.WaitingAppends)
 		}
 	}
+	if n.consumers != nil {
+		g.Consumers = n.consumers.group.Statuses
+	}
 	if n.writer != nil {
 		g.Snapshots = func() int64 { return int64(n.writer.Status().Pending) }
 	}

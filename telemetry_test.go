@@ -17,6 +17,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/projection"
 )
 
 // instrumented starts an engine whose traces and metrics can be read.
@@ -158,4 +159,22 @@ func TestTraces(t *testing.T) {
 	failed := spans.Ended()
 	require.Equal(t, codes.Error, failed[len(failed)-1].Status().Code)
 	require.ErrorIs(t, err, errDown)
+}
+
+func TestMetricsOfConsumers(t *testing.T) { // G12
+	t.Parallel()
+	handler := new(seen)
+	store := newStore(t)
+	engine, _, reader := instrumented(t, &failing{EventsStore: store}, ego.WithOffsetStore(store),
+		ego.WithProjection("p", &projection.Options{Handler: handler}))
+	open(t, engine, "a")
+	deposit(t, engine, "a", 1)
+	require.NoError(t, engine.StartProjection(t.Context(), "p"))
+	awaitProjection(t, engine, "p", "a", 1)
+	require.EqualValues(t, 1, points(t, reader, "ego.consumer.events")["ego.consumer=p,ego.outcome=handled"])
+	handler.failWith(func(*projection.Event) error { return errDown })
+	deposit(t, engine, "a", 1)
+	require.Eventually(t, func() bool {
+		return points(t, reader, "ego.consumer.shards")["ego.consumer=p,ego.state=failed"] == 1
+	}, patience, time.Millisecond)
 }

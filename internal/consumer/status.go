@@ -3,6 +3,7 @@ package consumer
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -54,6 +55,18 @@ func (c *Consumer) Status() projection.Status {
 	status.Counts = total.exported()
 	slices.SortFunc(status.Shards, func(a, b projection.ShardStatus) int { return cmp.Compare(a.Shard, b.Shard) })
 	return status
+}
+
+// Statuses returns the conditions of the consumers that this process runs, as it knows them without asking the store.
+func (g *Group) Statuses() []projection.Status {
+	g.mu.Lock()
+	running := slices.Collect(maps.Values(g.consumers))
+	g.mu.Unlock()
+	statuses := make([]projection.Status, len(running))
+	for i, c := range running {
+		statuses[i] = c.Status()
+	}
+	return statuses
 }
 
 // Position returns how far the consumer has come in a shard that this process owns.

@@ -129,52 +129,6 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	return i, errors.Join(problems...)
 }
 
-// Gauges are what is asked for when metrics are collected. A nil function is left out.
-type Gauges struct {
-	Entities  func() int64 // live in this node
-	Pending   func() int64 // appends that wait for the journal
-	Snapshots func() int64 // snapshots that wait to be written
-}
-
-// Observe has gauges asked for until the returned function is called.
-func (r *Recorder) Observe(g Gauges) (stop func() error, err error) {
-	if !r.measures() {
-		return func() error { return nil }, nil
-	}
-	var (
-		observed []metric.Observable
-		observe  []func(metric.Observer)
-	)
-	for _, gauge := range []struct {
-		name, unit, description string
-		ask                     func() int64
-	}{
-		{"ego.entity.live", "{entity}", "Entities that are live in this node.", g.Entities},
-		{"ego.journal.pending", "{append}", "Appends that wait for the next write of the journal.", g.Pending},
-		{"ego.snapshot.pending", "{snapshot}", "Snapshots that wait to be written.", g.Snapshots},
-	} {
-		if gauge.ask == nil {
-			continue
-		}
-		made, err := r.instruments.meter.Int64ObservableGauge(gauge.name, metric.WithUnit(gauge.unit), metric.WithDescription(gauge.description))
-		if err != nil {
-			return nil, fmt.Errorf("ego: the gauge %s cannot be made: %w", gauge.name, err)
-		}
-		observed = append(observed, made)
-		observe = append(observe, func(o metric.Observer) { o.ObserveInt64(made, gauge.ask()) })
-	}
-	registration, err := r.instruments.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for _, one := range observe {
-			one(o)
-		}
-		return nil
-	}, observed...)
-	if err != nil {
-		return nil, fmt.Errorf("ego: the gauges cannot be registered: %w", err)
-	}
-	return registration.Unregister, nil
-}
-
 // Wrote records a write of the journal.
 func (r *Recorder) Wrote(outcome string, appends, events int, duration time.Duration) {
 	if !r.measures() {

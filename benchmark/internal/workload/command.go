@@ -42,9 +42,13 @@ type question struct {
 // A BareActor is the least that an entity could be.
 type BareActor struct{}
 
+// PreStart does nothing.
 func (*BareActor) PreStart(*goakt.Context) error { return nil }
+
+// PostStop does nothing.
 func (*BareActor) PostStop(*goakt.Context) error { return nil }
 
+// Receive answers.
 func (*BareActor) Receive(ctx *goakt.ReceiveContext) {
 	if q, ok := ctx.Message().(*question); ok {
 		q.answer <- struct{}{}

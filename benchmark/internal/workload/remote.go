@@ -58,7 +58,7 @@ func freePorts(n int) ([]int, error) {
 			return nil, err
 		}
 		defer listener.Close()                         //nolint:revive // all are held until all are found
-		ports[i] = listener.Addr().(*net.TCPAddr).Port //nolint:errcheck,forcetypeassert // it is
+		ports[i] = listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is
 	}
 	return ports, nil
 }

@@ -1,0 +1,119 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/actorkeep/ego/projection"
+)
+
+const (
+	keyConsumer = attribute.Key("ego.consumer")
+	keyState    = attribute.Key("ego.state")
+)
+
+// Gauges are what is asked for when metrics are collected. A nil function is left out.
+type Gauges struct {
+	Entities  func() int64 // live in this node
+	Pending   func() int64 // appends that wait for the journal
+	Snapshots func() int64 // snapshots that wait to be written
+
+	Consumers func() []projection.Status // that this process runs
+}
+
+// A gauge is an instrument and what observes it.
+type gauge struct {
+	instrument metric.Observable
+	observe    func(metric.Observer)
+}
+
+// Observe has gauges asked for until the returned function is called.
+func (r *Recorder) Observe(g Gauges) (stop func() error, err error) {
+	if !r.measures() {
+		return func() error { return nil }, nil
+	}
+	gauges, err := r.instruments.gauges(g)
+	if err != nil {
+		return nil, fmt.Errorf("ego: the gauges cannot be made: %w", err)
+	}
+	observed := make([]metric.Observable, len(gauges))
+	for i := range gauges {
+		observed[i] = gauges[i].instrument
+	}
+	registration, err := r.instruments.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for i := range gauges {
+			if gauges[i].observe != nil {
+				gauges[i].observe(o)
+			}
+		}
+		return nil
+	}, observed...)
+	if err != nil {
+		return nil, fmt.Errorf("ego: the gauges cannot be registered: %w", err)
+	}
+	return registration.Unregister, nil
+}
+
+func (i *instruments) gauges(g Gauges) ([]gauge, error) {
+	var (
+		gauges   []gauge
+		problems []error
+	)
+	number := func(name, unit, description string, ask func() int64) {
+		if ask == nil {
+			return
+		}
+		made, err := i.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+		problems = append(problems, err)
+		gauges = append(gauges, gauge{made, func(o metric.Observer) { o.ObserveInt64(made, ask()) }})
+	}
+	number("ego.entity.live", "{entity}", "Entities that are live in this node.", g.Entities)
+	number("ego.journal.pending", "{append}", "Appends that wait for the next write of the journal.", g.Pending)
+	number("ego.snapshot.pending", "{snapshot}", "Snapshots that wait to be written.", g.Snapshots)
+	if g.Consumers != nil {
+		consumers, err := i.consumers(g.Consumers)
+		gauges, problems = append(gauges, consumers...), append(problems, err)
+	}
+	return gauges, errors.Join(problems...)
+}
+
+// consumers are the shards that this process works on, by their state, and what became of events.
+func (i *instruments) consumers(ask func() []projection.Status) ([]gauge, error) {
+	shards, err := i.meter.Int64ObservableGauge("ego.consumer.shards", metric.WithUnit("{shard}"),
+		metric.WithDescription("Shards of a consumer that this process works on."))
+	if err != nil {
+		return nil, err
+	}
+	events, err := i.meter.Int64ObservableCounter("ego.consumer.events", metric.WithUnit("{event}"),
+		metric.WithDescription("Events that a consumer of this process has dealt with."))
+	if err != nil {
+		return nil, err
+	}
+	observe := func(o metric.Observer) {
+		for _, status := range ask() {
+			observeConsumer(o, shards, events, &status)
+		}
+	}
+	return []gauge{{shards, observe}, {events, nil}}, nil
+}
+
+func observeConsumer(o metric.Observer, shards, events metric.Int64Observable, status *projection.Status) {
+	name := keyConsumer.String(status.Name)
+	states := map[projection.State]int64{projection.Running: 0, projection.BackingOff: 0, projection.Failed: 0}
+	for _, shard := range status.Shards {
+		states[shard.State]++
+	}
+	for state, n := range states {
+		o.ObserveInt64(shards, n, metric.WithAttributes(name, keyState.String(state.String())))
+	}
+	for outcome, n := range map[string]uint64{
+		"handled": status.Counts.Handled, "passed": status.Counts.Passed, "skipped": status.Counts.Skipped,
+		"parked": status.Counts.Parked, "retried": status.Counts.Retries,
+	} {
+		o.ObserveInt64(events, int64(n), metric.WithAttributes(name, keyOutcome.String(outcome)))
+	}
+}
