@@ -34,6 +34,9 @@ const (
 	shutdownTimeout = 5 * time.Second
 	gatewayTimeout  = 20 * time.Second
 	dialTimeout     = 2 * time.Second
+
+	startAttempts = 3
+	startPause    = 500 * time.Millisecond
 )
 
 // ClusterConfig is what it takes to join a GoAkt cluster.
@@ -64,15 +67,8 @@ func NewClusterRuntime(config ClusterConfig) *ClusterRuntime { return &ClusterRu
 
 // Join starts an actor system that is a member of the cluster.
 func (r *ClusterRuntime) Join(ctx context.Context, epoch string, receive func(*egopb.ClusterBatch)) (cluster.Session, error) {
-	if err := r.checkPorts(ctx); err != nil {
-		return nil, err
-	}
-	removeLeftFiles(time.Now())
-	system, err := r.newSystem(epoch)
+	system, err := r.startAny(ctx, epoch)
 	if err != nil {
-		return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)
-	}
-	if err := start(ctx, system); err != nil {
 		return nil, err
 	}
 	s := newSession(&r.config, system, epoch)
@@ -82,6 +78,34 @@ func (r *ClusterRuntime) Join(ctx context.Context, epoch string, receive func(*e
 		return nil, errors.Join(err, s.Leave(leaving))
 	}
 	return s, nil
+}
+
+// startAny starts an actor system. GoAkt gives up on a cluster whose other members are busy, with a timeout of its own that
+// cannot be set; a start that failed is tried again while the context and the ports allow.
+func (r *ClusterRuntime) startAny(ctx context.Context, epoch string) (goakt.ActorSystem, error) {
+	var failed error
+	for attempt := range startAttempts {
+		if attempt > 0 {
+			select {
+			case <-time.After(startPause):
+			case <-ctx.Done():
+				return nil, errors.Join(ctx.Err(), failed)
+			}
+		}
+		if err := r.checkPorts(ctx); err != nil {
+			return nil, errors.Join(err, failed)
+		}
+		removeLeftFiles(time.Now())
+		system, err := r.newSystem(epoch)
+		if err != nil {
+			return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)
+		}
+		if failed = start(ctx, system); failed == nil {
+			return system, nil
+		}
+		_ = stopSystem(system) // what it has begun
+	}
+	return nil, failed
 }
 
 // checkPorts finds out whether the ports are free. GoAkt ends the process when the port of its remoting is taken.
@@ -175,7 +199,6 @@ type ClusterSession struct {
 	config   *ClusterConfig
 	system   goakt.ActorSystem
 	self     cluster.Member
-	sender   *address.Address
 	remoting remote.Remoting // our own: GoAkt closes that of the system whenever an actor stops
 }
 
@@ -194,7 +217,6 @@ func newSession(config *ClusterConfig, system goakt.ActorSystem, epoch string) *
 		config:   config,
 		system:   system,
 		self:     cluster.Member{ID: self, Roles: roles},
-		sender:   gatewayAddress(config, self),
 		remoting: remote.NewRemoting(options...),
 	}
 }
@@ -242,7 +264,8 @@ func memberOf(p *remote.Peer) (cluster.Member, bool) {
 // Send tells the gateway of a node.
 func (s *ClusterSession) Send(ctx context.Context, to cluster.ID, batch *egopb.ClusterBatch) error {
 	_, err := guarded(ctx, func() (struct{}, error) {
-		return struct{}{}, s.remoting.RemoteTell(ctx, s.sender, gatewayAddress(s.config, to), batch)
+		sender := gatewayAddress(s.config, s.self.ID) // an address remembers its text, so goroutines must not share one
+		return struct{}{}, s.remoting.RemoteTell(ctx, sender, gatewayAddress(s.config, to), batch)
 	})
 	var dial *net.OpError
 	switch {
