@@ -15,7 +15,6 @@ var (
 
 // Faults of all sorts happen to random nodes at random moments, one after another and sometimes two at once.
 func TestNemesis(t *testing.T) { // G1, G2, G8
-	t.Parallel()
 	seed := *nemesisSeed
 	if seed == 0 {
 		seed = rand.Uint64()
