@@ -59,14 +59,13 @@ func TestActivation(t *testing.T) {
 		f := newFixture(t)
 		_, err := f.deposit("a")
 		require.NoError(t, err)
-		for _, pid := range f.system.Actors() {
-			require.NoError(t, pid.Shutdown(t.Context()))
-		}
-		require.Eventually(t, func() bool { // the first may be told that the actor has gone
-			_, err = f.deposit("a")
-			return err == nil
+		require.Eventually(t, func() bool { // GoAkt lists an actor a moment after it has spawned it
+			for _, pid := range f.system.Actors() {
+				require.NoError(t, pid.Shutdown(t.Context()))
+			}
+			_, err = f.deposit("a") // the first may be told that the actor has gone
+			return err == nil && f.builds.Load() > 1
 		}, patience, time.Millisecond)
-		require.EqualValues(t, 2, f.builds.Load())
 	})
 }
 
