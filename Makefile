@@ -143,12 +143,13 @@ jepsen: services ## Let faults happen to a cluster of processes under load for J
 	go test -v -count=1 -timeout 20m -run 'TestNemesis' ./internal/clustertest -nemesis.time=$(JEPSENTIME)
 
 .PHONY: crash-saga
-crash-saga: ## Kill the transfer example ROUNDS times and check that every saga ended well
+crash-saga: services ## Kill the transfer example ROUNDS times, on SQLite and on PostgreSQL, and check that every saga ended well
 	go run ./examples/transfer/crash -rounds $(ROUNDS) -transfers $(TRANSFERS)
+	go run ./examples/transfer/crash -rounds $(ROUNDS) -transfers $(TRANSFERS) -postgres
 
 .PHONY: ci
 ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchmark once
-	@hack/steps tools lint verify test 'crash ROUNDS=3' 'crash-saga ROUNDS=3 TRANSFERS=200' 'bench BENCHTIME=1x BENCHCOUNT=1'
+	@hack/steps tools lint verify test 'crash ROUNDS=3' 'crash-saga ROUNDS=2 TRANSFERS=150' 'bench BENCHTIME=1x BENCHCOUNT=1'
 
 ##@ What the others need
 

@@ -11,10 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/internal/pgtest"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/persistence/memory"
 	"github.com/actorkeep/ego/persistence/persistencetest"
+	"github.com/actorkeep/ego/persistence/postgres"
 	"github.com/actorkeep/ego/persistence/sqlite"
 )
 
@@ -157,7 +159,17 @@ func money(t *testing.T, engine *ego.Engine, id string) int64 {
 	return state.(*testpb.Account).GetBalance()
 }
 
-// onStores runs a test on every store of this module that needs no server.
+// newPostgres returns a connected store in a schema of its own on the server of the test binary.
+func newPostgres(t testing.TB) *postgres.Store {
+	t.Helper()
+	store := postgres.NewStore(pgtest.Pool(t), postgres.WithSchema(pgtest.Schema(t)))
+	require.NoError(t, store.Migrate(t.Context()))
+	require.NoError(t, store.Connect(t.Context()))
+	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
+	return store
+}
+
+// onStores runs a test on the stores that sagas are promised on.
 func onStores(t *testing.T, test func(t *testing.T, store persistencetest.Backend)) {
 	t.Helper()
 	t.Run("Memory", func(t *testing.T) {
@@ -173,6 +185,10 @@ func onStores(t *testing.T, test func(t *testing.T, store persistencetest.Backen
 		require.NoError(t, store.Connect(t.Context()))
 		t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
 		test(t, store)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		test(t, newPostgres(t))
 	})
 }
 

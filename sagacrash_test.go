@@ -126,10 +126,10 @@ func scenarios() map[string]scenario {
 }
 
 // crashAndResume runs a scenario in a process that crashes and then in another. It is false when the crash never came.
-func crashAndResume(t *testing.T, s scenario, after bool, at func(write int, events []*egopb.Event) bool) (crashed bool) {
+func crashAndResume(t *testing.T, store persistencetest.Backend, s scenario, after bool,
+	at func(write int, events []*egopb.Event) bool,
+) (crashed bool) {
 	t.Helper()
-	store := memory.NewStore()
-	require.NoError(t, store.Connect(t.Context()))
 	broken := newCrashing(store, after, at)
 	first := ego.NewEngine("first", broken, ego.WithKinds(accountKind(), s.kind.kind()),
 		ego.WithSagaResumeAfter(100*time.Millisecond), ego.WithWriteTimeout(time.Second))
@@ -195,36 +195,55 @@ func TestSagaSurvivesACrash(t *testing.T) { // G7, G8
 			t.Run(name+moment, func(t *testing.T) {
 				t.Parallel()
 				n := 1
-				for crashAndResume(t, s, after, func(write int, _ []*egopb.Event) bool { return write == n }) {
+				for crashAndResume(t, newStore(t), s, after, func(write int, _ []*egopb.Event) bool { return write == n }) {
 					n++
 				}
 				require.GreaterOrEqual(t, n, 3, "it crashed at every write that there is")
 			})
 		}
 	}
-	good, bad := scenarios()["Completes"], scenarios()["Compensates"]
+}
+
+// crashesAt runs a scenario on every store, in a process that crashes at a moment and then in another.
+func crashesAt(t *testing.T, s scenario, after bool, at func(write int, events []*egopb.Event) bool) {
+	t.Helper()
+	t.Parallel()
+	onStores(t, func(t *testing.T, store persistencetest.Backend) {
+		require.True(t, crashAndResume(t, store, s, after, at))
+	})
+}
+
+func TestCrashBetweenAppendAndSend(t *testing.T) { // G7
+	crashesAt(t, scenarios()["Completes"], true, wrote("!saga/t1", "SagaCommandIssued"))
+}
+
+func TestCrashBetweenSendAndReply(t *testing.T) { // G7, G8
+	crashesAt(t, scenarios()["Completes"], true, wrote("a", "Withdrawn"))
+}
+
+func TestCrashBetweenReplyAndAppend(t *testing.T) { // G7, G8
+	crashesAt(t, scenarios()["Completes"], false, wrote("!saga/t1", "SagaCommandAnswered"))
+}
+
+func TestCrashDuringCompensation(t *testing.T) { // G7
+	t.Parallel()
+	bad := scenarios()["Compensates"]
 	for name, c := range map[string]struct {
-		scenario scenario
-		after    bool
-		at       func(int, []*egopb.Event) bool
+		after bool
+		at    func(int, []*egopb.Event) bool
 	}{
-		"BetweenAppendAndSend":        {good, true, wrote("!saga/t1", "SagaCommandIssued")},
-		"BetweenSendAndReply":         {good, true, wrote("a", "Withdrawn")},
-		"BetweenReplyAndAppend":       {good, false, wrote("!saga/t1", "SagaCommandAnswered")},
-		"BeforeCompensationIsPlanned": {bad, false, wrote("!saga/t1", "SagaCompensationPlanned")},
-		"AfterCompensationIsPlanned":  {bad, true, wrote("!saga/t1", "SagaCompensationPlanned")},
-		"AfterCompensatingCommand":    {bad, true, wroteDeposit("a")},
-		"BeforeTheEnd":                {bad, false, wrote("!saga/t1", "SagaFinished")},
-		"AfterTheEnd":                 {good, true, wrote("!saga/t1", "SagaFinished")},
+		"BeforeThePlan":          {false, wrote("!saga/t1", "SagaCompensationPlanned")},
+		"AfterThePlan":           {true, wrote("!saga/t1", "SagaCompensationPlanned")},
+		"AfterACommandOfThePlan": {true, wrote("a", "Deposited")},
+		"BeforeTheEnd":           {false, wrote("!saga/t1", "SagaFinished")},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			require.True(t, crashAndResume(t, c.scenario, c.after, c.at))
-		})
+		t.Run(name, func(t *testing.T) { crashesAt(t, bad, c.after, c.at) })
 	}
 }
 
-func wroteDeposit(id string) func(int, []*egopb.Event) bool { return wrote(id, "Deposited") }
+func TestCrashAfterTheEnd(t *testing.T) { // G7
+	crashesAt(t, scenarios()["Completes"], true, wrote("!saga/t1", "SagaFinished"))
+}
 
 func TestTimersThatCameDueWhileEverythingWasDown(t *testing.T) { // G7
 	t.Parallel()

@@ -1,5 +1,5 @@
-// Transfer moves money between the accounts of a bank by sagas, on the embedded store. It can be killed at any moment; the
-// next run continues from there.
+// Transfer moves money between the accounts of a bank by sagas, on the embedded store or on PostgreSQL. It can be killed at
+// any moment; the next run continues from there.
 package main
 
 import (
@@ -18,11 +18,12 @@ import (
 
 func main() {
 	dir := flag.String("dir", "transfer-data", "directory of the house")
+	url := flag.String("postgres", "", "connection string of a PostgreSQL database to use instead of the directory")
 	transfers := flag.Int("transfers", 1000, "transfers to make")
 	senders := flag.Int("senders", 64, "transfers under way at once")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *dir, *transfers, *senders)
+	err := run(ctx, house.Place{Dir: *dir, Postgres: *url}, *transfers, *senders)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "transfer:", err)
@@ -30,8 +31,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, dir string, transfers, senders int) (err error) {
-	h, err := house.Open(ctx, dir, 5*time.Second)
+func run(ctx context.Context, place house.Place, transfers, senders int) (err error) {
+	h, err := house.Open(ctx, place, 5*time.Second)
 	if err != nil {
 		return err
 	}

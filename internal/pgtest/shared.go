@@ -58,16 +58,20 @@ type Tests struct{ m *testing.M }
 
 // Run runs the tests and stops the server.
 func (t *Tests) Run() int {
-	defer func() {
-		if binary.server != nil {
-			binary.server.remove()
-		}
-		binary.template.remove()
-	}()
+	defer Close()
 	return t.m.Run()
 }
 
-// SharedURL returns the connection string of the shared server, for examples, which have no T.
+// Close stops the server that [SharedURL] has started, in programs that are not tests.
+func Close() {
+	if binary.server != nil {
+		binary.server.remove()
+	}
+	binary.template.remove()
+}
+
+// SharedURL returns the connection string of the shared server, for examples and
+// programs, which have no T.
 func SharedURL() (string, error) { return binary.start() }
 
 // URL returns the connection string of the shared server.

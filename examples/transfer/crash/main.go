@@ -14,34 +14,64 @@ import (
 	"time"
 
 	"github.com/actorkeep/ego/examples/transfer/internal/house"
+	"github.com/actorkeep/ego/internal/pgtest"
 )
 
-const workerDir = "EGO_HOUSE_WORKER_DIR" // set in the processes that are killed
+const worker = "EGO_HOUSE_WORKER" // set in the processes that are killed
+
+// maxDown is the longest time that all processes are down between two rounds; timers come due meanwhile.
+const maxDown = time.Second
+
+// A plan is what is done to the house.
+type plan struct {
+	place                        house.Place
+	rounds, transfers, processes int
+	seed                         uint64
+}
 
 func main() {
-	rounds := flag.Int("rounds", 10, "how often the processes are killed")
-	transfers := flag.Int("transfers", 1000, "transfers to make")
-	processes := flag.Int("processes", 2, "processes that work at once")
-	dir := flag.String("dir", "", "directory of the house; a temporary one when empty")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random moments")
+	var p plan
+	private := flag.Bool("postgres", false, "work on a PostgreSQL server that is started for this, and not on the embedded store")
+	flag.IntVar(&p.rounds, "rounds", 10, "how often the processes are killed")
+	flag.IntVar(&p.transfers, "transfers", 1000, "transfers to make")
+	flag.IntVar(&p.processes, "processes", 3, "processes that work at once")
+	flag.StringVar(&p.place.Dir, "dir", "", "directory of the house; a temporary one when empty")
+	flag.StringVar(&p.place.Postgres, "url", "", "connection string of the PostgreSQL database to use")
+	flag.Uint64Var(&p.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random moments")
 	flag.Parse()
-	if err := run(*dir, *rounds, *transfers, *processes, *seed); err != nil {
+	if err := run(p, *private); err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
 		os.Exit(1)
 	}
 }
 
 // run is the house in a process that is killed, and the one that kills in the other.
-func run(dir string, rounds, transfers, processes int, seed uint64) error {
-	if dir := os.Getenv(workerDir); dir != "" {
-		return work(context.Background(), dir, transfers)
+func run(p plan, private bool) (err error) {
+	if os.Getenv(worker) != "" {
+		return work(context.Background(), p.place, p.transfers)
 	}
-	return crash(dir, rounds, transfers, processes, seed)
+	switch {
+	case private:
+		defer pgtest.Close()
+		if p.place.Postgres, err = pgtest.SharedURL(); err != nil {
+			return err
+		}
+	case p.place == house.Place{}:
+		if p.place.Dir, err = os.MkdirTemp("", "ego-saga-crash-"); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = os.RemoveAll(p.place.Dir)
+			}
+		}()
+	}
+	return p.crash()
 }
 
 // work makes all transfers that are not made yet.
-func work(ctx context.Context, dir string, transfers int) error {
-	h, err := house.Open(ctx, dir, time.Second)
+func work(ctx context.Context, place house.Place, transfers int) error {
+	h, err := house.Open(ctx, place, time.Second)
 	if err != nil {
 		return err
 	}
@@ -55,44 +85,35 @@ func work(ctx context.Context, dir string, transfers int) error {
 }
 
 // crash runs the rounds and the last one, in which nobody is killed.
-func crash(dir string, rounds, transfers, processes int, seed uint64) (err error) {
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "ego-saga-crash-"); err != nil {
-			return err
-		}
-		defer func() {
-			if err == nil {
-				err = os.RemoveAll(dir)
-			}
-		}()
-	}
-	fmt.Printf("house in %s, %d transfers, %d processes, %d rounds, -seed %d\n", dir, transfers, processes, rounds, seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	for round := range rounds {
-		after := make([]time.Duration, processes)
+func (p *plan) crash() error {
+	fmt.Printf("house in %v, %d transfers, %d processes, %d rounds, -seed %d\n", p.place, p.transfers, p.processes, p.rounds, p.seed)
+	random := rand.New(rand.NewPCG(p.seed, 0))
+	for round := range p.rounds {
+		after := make([]time.Duration, p.processes)
 		for i := range after {
 			after[i] = 200*time.Millisecond + time.Duration(random.Int64N(int64(1800*time.Millisecond)))
 		}
-		if err := runHouses(dir, transfers, after); err != nil {
+		if err := p.runHouses(after); err != nil {
 			return err
 		}
-		report, err := house.AuditFile(context.Background(), dir)
+		report, err := house.AuditPlace(context.Background(), p.place)
 		if err != nil {
-			return fmt.Errorf("round %d, the house is kept in %s: %w", round+1, dir, err)
+			return fmt.Errorf("round %d, the house is in %v: %w", round+1, p.place, err)
 		}
 		fmt.Printf("round %2d: killed after %v: %5d finished (%d compensated), %4d under way, %d events\n",
 			round+1, after, report.Finished, report.Compensated, report.Running, report.Events)
+		<-time.After(time.Duration(random.Int64N(int64(maxDown))))
 	}
-	if err := runHouses(dir, transfers, make([]time.Duration, processes)); err != nil {
+	if err := p.runHouses(make([]time.Duration, p.processes)); err != nil {
 		return err
 	}
-	report, err := house.AuditFile(context.Background(), dir)
-	if err == nil && (report.Finished != transfers || report.Running != 0 || report.Failed != 0) {
+	report, err := house.AuditPlace(context.Background(), p.place)
+	if err == nil && (report.Finished != p.transfers || report.Running != 0 || report.Failed != 0) {
 		err = fmt.Errorf("%d of %d transfers have finished, %d are under way, %d have failed",
-			report.Finished, transfers, report.Running, report.Failed)
+			report.Finished, p.transfers, report.Running, report.Failed)
 	}
 	if err != nil {
-		return fmt.Errorf("last round, the house is kept in %s: %w", dir, err)
+		return fmt.Errorf("last round, the house is in %v: %w", p.place, err)
 	}
 	fmt.Printf("nothing lost: %d transfers finished, %d of them compensated, %d in %d accounts as at first, %d events\n",
 		report.Finished, report.Compensated, report.Money, report.Accounts, report.Events)
@@ -100,7 +121,7 @@ func crash(dir string, rounds, transfers, processes int, seed uint64) (err error
 }
 
 // runHouses runs processes. Each is killed after its time, unless that is zero: then it must end by itself.
-func runHouses(dir string, transfers int, after []time.Duration) error {
+func (p *plan) runHouses(after []time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -108,24 +129,25 @@ func runHouses(dir string, transfers int, after []time.Duration) error {
 	problems := make([]error, len(after))
 	var group sync.WaitGroup
 	for i, d := range after {
-		group.Go(func() { problems[i] = runHouse(self, dir, transfers, d) })
+		group.Go(func() { problems[i] = p.runHouse(self, d) })
 	}
 	group.Wait()
 	return errors.Join(problems...)
 }
 
-func runHouse(self, dir string, transfers int, killAfter time.Duration) error {
-	worker := exec.CommandContext(context.Background(), self, "-transfers", fmt.Sprint(transfers)) //nolint:gosec // this program
-	worker.Env = append(os.Environ(), workerDir+"="+dir)
-	worker.Stderr = os.Stderr
-	if err := worker.Start(); err != nil {
+func (p *plan) runHouse(self string, killAfter time.Duration) error {
+	process := exec.CommandContext(context.Background(), self, //nolint:gosec // this program
+		"-transfers", fmt.Sprint(p.transfers), "-dir", p.place.Dir, "-url", p.place.Postgres)
+	process.Env = append(os.Environ(), worker+"=1")
+	process.Stderr = os.Stderr
+	if err := process.Start(); err != nil {
 		return err
 	}
 	if killAfter > 0 {
-		timer := time.AfterFunc(killAfter, func() { _ = worker.Process.Kill() })
+		timer := time.AfterFunc(killAfter, func() { _ = process.Process.Kill() })
 		defer timer.Stop()
 	}
-	err := worker.Wait()
+	err := process.Wait()
 	if exited, ok := errors.AsType[*exec.ExitError](err); ok && killAfter > 0 && !exited.Exited() {
 		return nil // killed
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -12,7 +11,6 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/examples/bank/bankpb"
 	"github.com/actorkeep/ego/persistence"
-	"github.com/actorkeep/ego/persistence/sqlite"
 )
 
 // A Report is what an audit has counted.
@@ -40,19 +38,10 @@ type entries struct {
 	open            int64 // taken and not given to anybody
 }
 
-// A Store is what an audit reads.
-type Store interface {
-	persistence.EventsStore
-	persistence.TimerStore
-}
-
-// AuditFile checks the books of a directory while nobody works on them.
-func AuditFile(ctx context.Context, dir string) (report Report, err error) {
-	store, err := sqlite.Open(filepath.Join(dir, "house.db"))
+// AuditPlace checks the books of a place while nobody works on them.
+func AuditPlace(ctx context.Context, place Place) (report Report, err error) {
+	store, err := place.Open(ctx)
 	if err != nil {
-		return report, err
-	}
-	if err := store.Connect(ctx); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, store.Disconnect(ctx)) }()

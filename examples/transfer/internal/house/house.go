@@ -1,4 +1,5 @@
-// Package house is a clearing house: accounts and the sagas that move money between them, on the embedded store.
+// Package house is a clearing house: accounts and the sagas that move money between them, on the embedded store or on
+// PostgreSQL.
 package house
 
 import (
@@ -6,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/actorkeep/ego/examples/bank/account"
 	"github.com/actorkeep/ego/examples/bank/bankpb"
 	"github.com/actorkeep/ego/examples/transfer/transfer"
-	"github.com/actorkeep/ego/persistence/sqlite"
 	"github.com/actorkeep/ego/projection"
 )
 
@@ -30,21 +28,14 @@ const (
 
 // A House is a running engine on its store.
 type House struct {
-	store  *sqlite.Store
+	store  Store
 	engine *ego.Engine
 }
 
-// Open starts the house of a directory, which is made when there is none. Sagas of a process that has died go on after a
-// time.
-func Open(ctx context.Context, dir string, resumeAfter time.Duration) (*House, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
-	}
-	store, err := sqlite.Open(filepath.Join(dir, "house.db"))
+// Open starts the house of a place. Sagas of a process that has died go on after a time.
+func Open(ctx context.Context, place Place, resumeAfter time.Duration) (*House, error) {
+	store, err := place.Open(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := store.Connect(ctx); err != nil {
 		return nil, err
 	}
 	engine := ego.NewEngine("house", store,
