@@ -14,7 +14,6 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
-	"github.com/actorkeep/ego/persistence/memory"
 	"github.com/actorkeep/ego/persistence/persistencetest"
 )
 
