@@ -198,6 +198,8 @@ func (c *clustered) serve(ctx context.Context, r *egopb.ClusterRequest) (*egopb.
 		err = again(err)
 	case egopb.ClusterOperation_CLUSTER_OPERATION_ERASE:
 		err = again(c.local.erase(ctx, r.GetEntityId()))
+	case egopb.ClusterOperation_CLUSTER_OPERATION_SAGA:
+		err = c.serveSaga(ctx, r)
 	case egopb.ClusterOperation_CLUSTER_OPERATION_COMMAND:
 		if command, err = r.GetCommand().UnmarshalNew(); err != nil {
 			err = fmt.Errorf("%w: %w", ErrInvalidCommand, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/entity"
+	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -30,6 +31,9 @@ func wireErrors() []wireError {
 		{egopb.ClusterError_CLUSTER_ERROR_NO_STATE_STORE, ErrNoStateStore},
 		{egopb.ClusterError_CLUSTER_ERROR_INVALID_RECORD, persistence.ErrInvalidRecord},
 		{egopb.ClusterError_CLUSTER_ERROR_ERASED, ErrErased},
+		{egopb.ClusterError_CLUSTER_ERROR_SAGA_NOT_STARTED, saga.ErrNotStarted},
+		{egopb.ClusterError_CLUSTER_ERROR_SAGA_FINISHED, saga.ErrFinished},
+		{egopb.ClusterError_CLUSTER_ERROR_SAGA_IN_DOUBT, saga.ErrInDoubt},
 	}
 }
 

@@ -65,6 +65,9 @@ func (ss *sagas) begin(ctx context.Context, id string, b SagaBehavior, timeout t
 		n.spawned.remove(pid)
 		err = errors.Join(err, n.host.Evict(ctx, pid))
 	}
+	if n.cluster != nil {
+		n.cluster.handOver(ctx, pid)
+	}
 	return err
 }
 
@@ -83,7 +86,10 @@ func (ss *sagas) describe(ctx context.Context, id string, b SagaBehavior) (*spaw
 		entry.kind, entry.saga, entry.rebuilt = kind.name, kind.saga, true
 		return entry, nil
 	}
-	return entry, ss.subscribe(ctx, entry.kind, entry.saga, nil)
+	if n.cluster != nil {
+		return nil, fmt.Errorf("%w: %q, and another node could not run it", ErrKindNotRegistered, entry.kind)
+	}
+	return entry, ss.subscribe(ctx, entry.kind, entry.saga)
 }
 
 // SagaStatus returns what is stored of a saga. It reads the store and waits for nothing that the saga is at. An unknown
@@ -261,7 +267,7 @@ func (e *Engine) tellSaga(ctx context.Context, id string, input proto.Message) e
 	if err := checkSagaID(id); err != nil {
 		return err
 	}
-	err = n.sagas.insist(ctx, saga.Prefix+id, input, n.config.recoveryTimeout)
+	err = n.sagas.bring(ctx, saga.Prefix+id, input, n.config.recoveryTimeout)
 	if errors.Is(err, saga.ErrNotStarted) {
 		err = ErrEntityNotFound
 	}

@@ -84,7 +84,7 @@ func (ss *sagas) start(ctx context.Context) error {
 		if kind.saga == nil {
 			continue
 		}
-		if err := ss.subscribe(ctx, kind.name, kind.saga, kind); err != nil {
+		if err := ss.subscribe(ctx, kind.name, kind.saga); err != nil {
 			return err
 		}
 	}
@@ -111,11 +111,27 @@ func (n *node) activateSaga(pid string, entry *spawn, b SagaBehavior) egoactor.A
 	}
 }
 
-// ask brings an input to a saga and returns once what it led to is durable.
+// bring brings an input to a saga wherever it is, again and again while other processes are faster, until the context or the
+// timeout ends.
+func (ss *sagas) bring(ctx context.Context, pid string, input proto.Message, timeout time.Duration) error {
+	if ss.node.cluster == nil {
+		return ss.insist(ctx, pid, input, timeout)
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return ss.node.cluster.bring(ctx, pid, input)
+}
+
+// ask brings an input to a saga on this node and returns once what it led to is durable.
 func (ss *sagas) ask(ctx context.Context, pid string, input proto.Message, timeout time.Duration) error {
 	n := ss.node
 	if timeout <= 0 {
 		timeout = defaultCommandTimeout
+	}
+	if offered, ok := input.(*saga.EventInput); ok && offered.Start {
+		if err := ss.prepare(pid, offered.Kind); err != nil {
+			return err
+		}
 	}
 	metadata := &Metadata{CorrelationID: pid[len(saga.Prefix):]}
 	if given := metadataOf(ctx); given != nil {
@@ -151,7 +167,13 @@ const inputTimeout = 15 * time.Second
 
 // deliver brings the outcome of a command to its saga.
 func (ss *sagas) deliver(ctx context.Context, job *saga.Job, outcome *saga.ResultInput) (again bool, err error) {
-	err = ss.ask(ctx, job.PersistenceID, outcome, inputTimeout)
+	if n := ss.node; n.cluster != nil {
+		ctx, cancel := context.WithTimeout(ctx, inputTimeout)
+		defer cancel()
+		err = n.cluster.bring(ctx, job.PersistenceID, outcome)
+	} else {
+		err = ss.ask(ctx, job.PersistenceID, outcome, inputTimeout)
+	}
 	return !errors.Is(err, saga.ErrNotStarted) && !errors.Is(err, ErrEntityNotFound), err
 }
 
@@ -190,7 +212,10 @@ func (ss *sagas) attempt(ctx context.Context, job *saga.Job, command proto.Messa
 
 // verdictOf says what an attempt means that ended with an error.
 func verdictOf(err error) saga.Verdict {
-	var refusal *entity.Refusal
+	var (
+		refusal *entity.Refusal
+		refused *CommandError // by an entity of another node
+	)
 	switch {
 	case err == nil:
 		return saga.Succeeded
@@ -198,11 +223,12 @@ func verdictOf(err error) saga.Verdict {
 		return saga.InDoubt
 	case errors.Is(err, ErrRecovery):
 		return saga.NoEffect
-	case errors.As(err, &refusal), errors.Is(err, ErrEntityNotFound), errors.Is(err, ErrUndefinedEntityID),
+	case errors.As(err, &refusal), errors.As(err, &refused), errors.Is(err, ErrEntityNotFound), errors.Is(err, ErrUndefinedEntityID),
 		errors.Is(err, ErrInvalidEntityID), errors.Is(err, ErrKindMismatch), errors.Is(err, ErrErased):
 		return saga.Refused
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrWriteFailed), errors.Is(err, ErrTimeout), errors.Is(err, ErrOverloaded),
-		errors.Is(err, ErrKindNotRegistered), errors.Is(err, egoactor.ErrStopped), errors.Is(err, context.Canceled):
+		errors.Is(err, ErrKindNotRegistered), errors.Is(err, ErrInvalidCommand), errors.Is(err, ErrInvalidBehavior),
+		errors.Is(err, egoactor.ErrStopped), errors.Is(err, context.Canceled):
 		return saga.NoEffect
 	default:
 		return saga.InDoubt
@@ -212,7 +238,7 @@ func verdictOf(err error) saga.Verdict {
 // fire brings a timer to its saga.
 func (ss *sagas) fire(ctx context.Context, t *egopb.Timer) error {
 	const patience = 3 // claims of a timer whose saga may be about to begin
-	err := ss.insist(ctx, t.GetOwner(), saga.NewTimer(t.GetName()), inputTimeout)
+	err := ss.bring(ctx, t.GetOwner(), saga.NewTimer(t.GetName()), inputTimeout)
 	unknown := errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound)
 	if unknown && t.GetAttempts() >= patience {
 		return nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/consumer"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/envelope"
@@ -23,8 +24,8 @@ const sagaConsumers = "ego.saga/"
 // consumerOf names the subscription of a kind of sagas.
 func consumerOf(kind string) string { return sagaConsumers + kind }
 
-// subscribe runs the consumer that offers events to the sagas of a kind. The kind is nil when it is not registered.
-func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig, kind *Kind) error {
+// subscribe runs the consumer that offers events to the sagas of a kind.
+func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig) error {
 	n := ss.node
 	if n.consumers == nil {
 		return ErrNoOffsetStore
@@ -42,7 +43,7 @@ func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig,
 	_, err := n.consumers.group.Start(ctx, consumer.Spec{
 		Name:     consumerOf(name),
 		Feed:     n.consumers.events,
-		Sink:     &sagaSink{sagas: ss, name: name, config: config, kind: kind},
+		Sink:     &sagaSink{sagas: ss, name: name, config: config},
 		Open:     opener(n.codec),
 		Recovery: recovery,
 	})
@@ -101,7 +102,6 @@ type sagaSink struct {
 	sagas  *sagas
 	name   string // of the kind
 	config *sagaConfig
-	kind   *Kind // nil: not registered
 }
 
 var (
@@ -235,18 +235,10 @@ func (s *sagaSink) concerns(ctx context.Context, id string) (bool, error) {
 
 // offer brings events to a saga, in order.
 func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
-	n, pid := s.sagas.node, saga.Prefix+id
+	n := s.sagas.node
 	for _, o := range list {
-		if o.start {
-			if err := s.prepare(pid); err != nil {
-				return err
-			}
-		}
-		input := saga.NewEvent(o.record.Stored, o.record.Opened, o.start)
-		if o.start {
-			input.Timeout = s.config.timeout
-		}
-		err := s.sagas.insist(ctx, pid, input, inputTimeout)
+		input := newOffer(s.name, s.config, o.record.Stored, o.record.Opened, o.start)
+		err := s.sagas.bring(ctx, saga.Prefix+id, input, inputTimeout)
 		if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound) {
 			continue
 		}
@@ -258,17 +250,28 @@ func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
 	return nil
 }
 
-// prepare makes it known what a saga is that an event may start.
-func (s *sagaSink) prepare(pid string) error {
-	n := s.sagas.node
-	if s.kind == nil || n.spawned.get(pid) != nil {
+// newOffer returns the input that offers an event to a saga of a kind.
+func newOffer(kind string, config *sagaConfig, stored *egopb.Event, opened []*projection.Event, start bool) *saga.EventInput {
+	input := saga.NewEvent(stored, opened, start)
+	input.Kind = kind
+	if start {
+		input.Timeout = config.timeout
+	}
+	return input
+}
+
+// prepare makes it known what a saga is that an event may start. Only sagas of a registered kind are started by events.
+func (ss *sagas) prepare(pid, kindName string) error {
+	n := ss.node
+	kind := n.kinds.byName[kindName]
+	if kind == nil || n.spawned.get(pid) != nil {
 		return nil
 	}
-	built, err := s.kind.build(pid[len(saga.Prefix):])
+	built, err := kind.build(pid[len(saga.Prefix):])
 	if err != nil {
 		return err
 	}
-	n.spawned.add(pid, &spawn{kind: s.kind.name, behavior: built, config: n.config.entities, saga: s.config, rebuilt: true})
+	n.spawned.add(pid, &spawn{kind: kind.name, behavior: built, config: n.config.entities, saga: kind.saga, rebuilt: true})
 	return nil
 }
 
@@ -276,8 +279,9 @@ func (s *sagaSink) prepare(pid string) error {
 func isPoison(err error) bool {
 	var (
 		refusal *entity.Refusal
+		refused *CommandError // by another node
 		decode  *envelope.DecodeError
 	)
-	return errors.As(err, &refusal) || errors.As(err, &decode) || errors.Is(err, ErrKindMismatch) ||
+	return errors.As(err, &refusal) || errors.As(err, &refused) || errors.As(err, &decode) || errors.Is(err, ErrKindMismatch) ||
 		errors.Is(err, ErrInvalidBehavior) || errors.Is(err, ErrInvalidEntityID) || errors.Is(err, ErrUndefinedEntityID)
 }

@@ -39,6 +39,8 @@ const (
 	ClusterOperation_CLUSTER_OPERATION_ACTIVATE ClusterOperation = 3
 	// CLUSTER_OPERATION_ERASE erases the entity.
 	ClusterOperation_CLUSTER_OPERATION_ERASE ClusterOperation = 4
+	// CLUSTER_OPERATION_SAGA brings an input to a saga.
+	ClusterOperation_CLUSTER_OPERATION_SAGA ClusterOperation = 5
 )
 
 // Enum value maps for ClusterOperation.
@@ -49,6 +51,7 @@ var (
 		2: "CLUSTER_OPERATION_STATE",
 		3: "CLUSTER_OPERATION_ACTIVATE",
 		4: "CLUSTER_OPERATION_ERASE",
+		5: "CLUSTER_OPERATION_SAGA",
 	}
 	ClusterOperation_value = map[string]int32{
 		"CLUSTER_OPERATION_UNSPECIFIED": 0,
@@ -56,6 +59,7 @@ var (
 		"CLUSTER_OPERATION_STATE":       2,
 		"CLUSTER_OPERATION_ACTIVATE":    3,
 		"CLUSTER_OPERATION_ERASE":       4,
+		"CLUSTER_OPERATION_SAGA":        5,
 	}
 )
 
@@ -124,6 +128,12 @@ const (
 	ClusterError_CLUSTER_ERROR_INVALID_RECORD ClusterError = 15
 	// CLUSTER_ERROR_ERASED is an entity that was erased.
 	ClusterError_CLUSTER_ERROR_ERASED ClusterError = 16
+	// CLUSTER_ERROR_SAGA_NOT_STARTED is a saga that has not begun.
+	ClusterError_CLUSTER_ERROR_SAGA_NOT_STARTED ClusterError = 17
+	// CLUSTER_ERROR_SAGA_FINISHED is a saga that has finished.
+	ClusterError_CLUSTER_ERROR_SAGA_FINISHED ClusterError = 18
+	// CLUSTER_ERROR_SAGA_IN_DOUBT is a failed command of a saga that another node may have sent as well.
+	ClusterError_CLUSTER_ERROR_SAGA_IN_DOUBT ClusterError = 19
 )
 
 // Enum value maps for ClusterError.
@@ -146,6 +156,9 @@ var (
 		14: "CLUSTER_ERROR_NO_STATE_STORE",
 		15: "CLUSTER_ERROR_INVALID_RECORD",
 		16: "CLUSTER_ERROR_ERASED",
+		17: "CLUSTER_ERROR_SAGA_NOT_STARTED",
+		18: "CLUSTER_ERROR_SAGA_FINISHED",
+		19: "CLUSTER_ERROR_SAGA_IN_DOUBT",
 	}
 	ClusterError_value = map[string]int32{
 		"CLUSTER_ERROR_UNSPECIFIED":         0,
@@ -165,6 +178,9 @@ var (
 		"CLUSTER_ERROR_NO_STATE_STORE":      14,
 		"CLUSTER_ERROR_INVALID_RECORD":      15,
 		"CLUSTER_ERROR_ERASED":              16,
+		"CLUSTER_ERROR_SAGA_NOT_STARTED":    17,
+		"CLUSTER_ERROR_SAGA_FINISHED":       18,
+		"CLUSTER_ERROR_SAGA_IN_DOUBT":       19,
 	}
 )
 
@@ -441,7 +457,9 @@ type ClusterRequest struct {
 	// tags are labels for the events of the command.
 	Tags []string `protobuf:"bytes,11,rep,name=tags,proto3" json:"tags,omitempty"`
 	// metadata holds the user's own pairs.
-	Metadata      map[string]string `protobuf:"bytes,12,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Metadata map[string]string `protobuf:"bytes,12,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// saga is what is brought to a saga.
+	Saga          *ClusterSagaInput `protobuf:"bytes,13,opt,name=saga,proto3" json:"saga,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -560,6 +578,297 @@ func (x *ClusterRequest) GetMetadata() map[string]string {
 	return nil
 }
 
+func (x *ClusterRequest) GetSaga() *ClusterSagaInput {
+	if x != nil {
+		return x.Saga
+	}
+	return nil
+}
+
+// ClusterSagaInput is something that a saga takes a step for.
+type ClusterSagaInput struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// input is what it is.
+	//
+	// Types that are valid to be assigned to Input:
+	//
+	//	*ClusterSagaInput_Event
+	//	*ClusterSagaInput_Outcome
+	//	*ClusterSagaInput_Timer
+	//	*ClusterSagaInput_Cancel
+	//	*ClusterSagaInput_Retry
+	Input         isClusterSagaInput_Input `protobuf_oneof:"input"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterSagaInput) Reset() {
+	*x = ClusterSagaInput{}
+	mi := &file_ego_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterSagaInput) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterSagaInput) ProtoMessage() {}
+
+func (x *ClusterSagaInput) ProtoReflect() protoreflect.Message {
+	mi := &file_ego_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterSagaInput.ProtoReflect.Descriptor instead.
+func (*ClusterSagaInput) Descriptor() ([]byte, []int) {
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ClusterSagaInput) GetInput() isClusterSagaInput_Input {
+	if x != nil {
+		return x.Input
+	}
+	return nil
+}
+
+func (x *ClusterSagaInput) GetEvent() *ClusterSagaEvent {
+	if x != nil {
+		if x, ok := x.Input.(*ClusterSagaInput_Event); ok {
+			return x.Event
+		}
+	}
+	return nil
+}
+
+func (x *ClusterSagaInput) GetOutcome() *ClusterSagaOutcome {
+	if x != nil {
+		if x, ok := x.Input.(*ClusterSagaInput_Outcome); ok {
+			return x.Outcome
+		}
+	}
+	return nil
+}
+
+func (x *ClusterSagaInput) GetTimer() *SagaTimerFired {
+	if x != nil {
+		if x, ok := x.Input.(*ClusterSagaInput_Timer); ok {
+			return x.Timer
+		}
+	}
+	return nil
+}
+
+func (x *ClusterSagaInput) GetCancel() *SagaCompensationBegun {
+	if x != nil {
+		if x, ok := x.Input.(*ClusterSagaInput_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *ClusterSagaInput) GetRetry() *SagaResumed {
+	if x != nil {
+		if x, ok := x.Input.(*ClusterSagaInput_Retry); ok {
+			return x.Retry
+		}
+	}
+	return nil
+}
+
+type isClusterSagaInput_Input interface {
+	isClusterSagaInput_Input()
+}
+
+type ClusterSagaInput_Event struct {
+	// event is offered.
+	Event *ClusterSagaEvent `protobuf:"bytes,1,opt,name=event,proto3,oneof"`
+}
+
+type ClusterSagaInput_Outcome struct {
+	// outcome of a command.
+	Outcome *ClusterSagaOutcome `protobuf:"bytes,2,opt,name=outcome,proto3,oneof"`
+}
+
+type ClusterSagaInput_Timer struct {
+	// timer that is due.
+	Timer *SagaTimerFired `protobuf:"bytes,3,opt,name=timer,proto3,oneof"`
+}
+
+type ClusterSagaInput_Cancel struct {
+	// cancel makes the saga compensate.
+	Cancel *SagaCompensationBegun `protobuf:"bytes,4,opt,name=cancel,proto3,oneof"`
+}
+
+type ClusterSagaInput_Retry struct {
+	// retry makes a saga go on that has failed to compensate.
+	Retry *SagaResumed `protobuf:"bytes,5,opt,name=retry,proto3,oneof"`
+}
+
+func (*ClusterSagaInput_Event) isClusterSagaInput_Input() {}
+
+func (*ClusterSagaInput_Outcome) isClusterSagaInput_Input() {}
+
+func (*ClusterSagaInput_Timer) isClusterSagaInput_Input() {}
+
+func (*ClusterSagaInput_Cancel) isClusterSagaInput_Input() {}
+
+func (*ClusterSagaInput_Retry) isClusterSagaInput_Input() {}
+
+// ClusterSagaEvent is an event that is offered to a saga.
+type ClusterSagaEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// stored is the event as it is in the journal, sealed when it is sealed there.
+	Stored *Event `protobuf:"bytes,1,opt,name=stored,proto3" json:"stored,omitempty"`
+	// start starts the saga when it has not begun. The request names its kind.
+	Start         bool `protobuf:"varint,2,opt,name=start,proto3" json:"start,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterSagaEvent) Reset() {
+	*x = ClusterSagaEvent{}
+	mi := &file_ego_v1_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterSagaEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterSagaEvent) ProtoMessage() {}
+
+func (x *ClusterSagaEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_ego_v1_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterSagaEvent.ProtoReflect.Descriptor instead.
+func (*ClusterSagaEvent) Descriptor() ([]byte, []int) {
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ClusterSagaEvent) GetStored() *Event {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *ClusterSagaEvent) GetStart() bool {
+	if x != nil {
+		return x.Start
+	}
+	return false
+}
+
+// ClusterSagaOutcome is the outcome of a saga's command.
+type ClusterSagaOutcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// answered is the record that the saga makes of it.
+	Answered *SagaCommandAnswered `protobuf:"bytes,1,opt,name=answered,proto3" json:"answered,omitempty"`
+	// entity_id is the entity that the command was sent to.
+	EntityId string `protobuf:"bytes,2,opt,name=entity_id,json=entityId,proto3" json:"entity_id,omitempty"`
+	// command is the full name of the command's message.
+	Command string `protobuf:"bytes,3,opt,name=command,proto3" json:"command,omitempty"`
+	// state of the entity, when the command succeeded.
+	State *anypb.Any `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// failure of the command.
+	Failure *ClusterFailure `protobuf:"bytes,5,opt,name=failure,proto3" json:"failure,omitempty"`
+	// checked says that the failure holds for all attempts, those of other nodes too.
+	Checked       bool `protobuf:"varint,6,opt,name=checked,proto3" json:"checked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterSagaOutcome) Reset() {
+	*x = ClusterSagaOutcome{}
+	mi := &file_ego_v1_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterSagaOutcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterSagaOutcome) ProtoMessage() {}
+
+func (x *ClusterSagaOutcome) ProtoReflect() protoreflect.Message {
+	mi := &file_ego_v1_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterSagaOutcome.ProtoReflect.Descriptor instead.
+func (*ClusterSagaOutcome) Descriptor() ([]byte, []int) {
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ClusterSagaOutcome) GetAnswered() *SagaCommandAnswered {
+	if x != nil {
+		return x.Answered
+	}
+	return nil
+}
+
+func (x *ClusterSagaOutcome) GetEntityId() string {
+	if x != nil {
+		return x.EntityId
+	}
+	return ""
+}
+
+func (x *ClusterSagaOutcome) GetCommand() string {
+	if x != nil {
+		return x.Command
+	}
+	return ""
+}
+
+func (x *ClusterSagaOutcome) GetState() *anypb.Any {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *ClusterSagaOutcome) GetFailure() *ClusterFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+func (x *ClusterSagaOutcome) GetChecked() bool {
+	if x != nil {
+		return x.Checked
+	}
+	return false
+}
+
 // ClusterReply is the outcome of a request.
 type ClusterReply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -579,7 +888,7 @@ type ClusterReply struct {
 
 func (x *ClusterReply) Reset() {
 	*x = ClusterReply{}
-	mi := &file_ego_v1_cluster_proto_msgTypes[4]
+	mi := &file_ego_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -591,7 +900,7 @@ func (x *ClusterReply) String() string {
 func (*ClusterReply) ProtoMessage() {}
 
 func (x *ClusterReply) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_cluster_proto_msgTypes[4]
+	mi := &file_ego_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -604,7 +913,7 @@ func (x *ClusterReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterReply.ProtoReflect.Descriptor instead.
 func (*ClusterReply) Descriptor() ([]byte, []int) {
-	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ClusterReply) GetId() uint64 {
@@ -659,7 +968,7 @@ type ClusterFailure struct {
 
 func (x *ClusterFailure) Reset() {
 	*x = ClusterFailure{}
-	mi := &file_ego_v1_cluster_proto_msgTypes[5]
+	mi := &file_ego_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +980,7 @@ func (x *ClusterFailure) String() string {
 func (*ClusterFailure) ProtoMessage() {}
 
 func (x *ClusterFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_cluster_proto_msgTypes[5]
+	mi := &file_ego_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +993,7 @@ func (x *ClusterFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterFailure.ProtoReflect.Descriptor instead.
 func (*ClusterFailure) Descriptor() ([]byte, []int) {
-	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ClusterFailure) GetErrors() []ClusterError {
@@ -732,7 +1041,7 @@ type ClusterRejection struct {
 
 func (x *ClusterRejection) Reset() {
 	*x = ClusterRejection{}
-	mi := &file_ego_v1_cluster_proto_msgTypes[6]
+	mi := &file_ego_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +1053,7 @@ func (x *ClusterRejection) String() string {
 func (*ClusterRejection) ProtoMessage() {}
 
 func (x *ClusterRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_cluster_proto_msgTypes[6]
+	mi := &file_ego_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +1066,7 @@ func (x *ClusterRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterRejection.ProtoReflect.Descriptor instead.
 func (*ClusterRejection) Descriptor() ([]byte, []int) {
-	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ClusterRejection) GetCode() string {
@@ -803,7 +1112,7 @@ type ClusterConflict struct {
 
 func (x *ClusterConflict) Reset() {
 	*x = ClusterConflict{}
-	mi := &file_ego_v1_cluster_proto_msgTypes[7]
+	mi := &file_ego_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +1124,7 @@ func (x *ClusterConflict) String() string {
 func (*ClusterConflict) ProtoMessage() {}
 
 func (x *ClusterConflict) ProtoReflect() protoreflect.Message {
-	mi := &file_ego_v1_cluster_proto_msgTypes[7]
+	mi := &file_ego_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +1137,7 @@ func (x *ClusterConflict) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterConflict.ProtoReflect.Descriptor instead.
 func (*ClusterConflict) Descriptor() ([]byte, []int) {
-	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_ego_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ClusterConflict) GetEntityId() string {
@@ -856,7 +1165,7 @@ var File_ego_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x14ego/v1/cluster.proto\x12\x06ego.v1\x1a\x10ego/v1/ego.proto\x1a\x19google/protobuf/any.proto\"K\n" +
+	"\x14ego/v1/cluster.proto\x12\x06ego.v1\x1a\x10ego/v1/ego.proto\x1a\x11ego/v1/saga.proto\x1a\x19google/protobuf/any.proto\"K\n" +
 	"\vClusterNode\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x14\n" +
@@ -871,7 +1180,7 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\amembers\x18\x01 \x03(\v2\x13.ego.v1.ClusterNodeR\amembers\x12\x18\n" +
 	"\aleaving\x18\x02 \x01(\bR\aleaving\x12\x18\n" +
 	"\aserving\x18\x03 \x01(\bR\aserving\x12\x1a\n" +
-	"\bentities\x18\x04 \x01(\x04R\bentities\"\x86\x04\n" +
+	"\bentities\x18\x04 \x01(\x04R\bentities\"\xb4\x04\n" +
 	"\x0eClusterRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x126\n" +
 	"\toperation\x18\x02 \x01(\x0e2\x18.ego.v1.ClusterOperationR\toperation\x12\x1b\n" +
@@ -886,10 +1195,28 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x05trace\x18\n" +
 	" \x01(\v2\x14.ego.v1.TraceContextR\x05trace\x12\x12\n" +
 	"\x04tags\x18\v \x03(\tR\x04tags\x12@\n" +
-	"\bmetadata\x18\f \x03(\v2$.ego.v1.ClusterRequest.MetadataEntryR\bmetadata\x1a;\n" +
+	"\bmetadata\x18\f \x03(\v2$.ego.v1.ClusterRequest.MetadataEntryR\bmetadata\x12,\n" +
+	"\x04saga\x18\r \x01(\v2\x18.ego.v1.ClusterSagaInputR\x04saga\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xae\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9b\x02\n" +
+	"\x10ClusterSagaInput\x120\n" +
+	"\x05event\x18\x01 \x01(\v2\x18.ego.v1.ClusterSagaEventH\x00R\x05event\x126\n" +
+	"\aoutcome\x18\x02 \x01(\v2\x1a.ego.v1.ClusterSagaOutcomeH\x00R\aoutcome\x12.\n" +
+	"\x05timer\x18\x03 \x01(\v2\x16.ego.v1.SagaTimerFiredH\x00R\x05timer\x127\n" +
+	"\x06cancel\x18\x04 \x01(\v2\x1d.ego.v1.SagaCompensationBegunH\x00R\x06cancel\x12+\n" +
+	"\x05retry\x18\x05 \x01(\v2\x13.ego.v1.SagaResumedH\x00R\x05retryB\a\n" +
+	"\x05input\"O\n" +
+	"\x10ClusterSagaEvent\x12%\n" +
+	"\x06stored\x18\x01 \x01(\v2\r.ego.v1.EventR\x06stored\x12\x14\n" +
+	"\x05start\x18\x02 \x01(\bR\x05start\"\xfc\x01\n" +
+	"\x12ClusterSagaOutcome\x127\n" +
+	"\banswered\x18\x01 \x01(\v2\x1b.ego.v1.SagaCommandAnsweredR\banswered\x12\x1b\n" +
+	"\tentity_id\x18\x02 \x01(\tR\bentityId\x12\x18\n" +
+	"\acommand\x18\x03 \x01(\tR\acommand\x12*\n" +
+	"\x05state\x18\x04 \x01(\v2\x14.google.protobuf.AnyR\x05state\x120\n" +
+	"\afailure\x18\x05 \x01(\v2\x16.ego.v1.ClusterFailureR\afailure\x12\x18\n" +
+	"\achecked\x18\x06 \x01(\bR\achecked\"\xae\x01\n" +
 	"\fClusterReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12*\n" +
 	"\x05state\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x05state\x12\x1a\n" +
@@ -910,13 +1237,14 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x0fClusterConflict\x12\x1b\n" +
 	"\tentity_id\x18\x01 \x01(\tR\bentityId\x12\x1a\n" +
 	"\bexpected\x18\x02 \x01(\x04R\bexpected\x12\x16\n" +
-	"\x06actual\x18\x03 \x01(\x04R\x06actual*\xae\x01\n" +
+	"\x06actual\x18\x03 \x01(\x04R\x06actual*\xca\x01\n" +
 	"\x10ClusterOperation\x12!\n" +
 	"\x1dCLUSTER_OPERATION_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CLUSTER_OPERATION_COMMAND\x10\x01\x12\x1b\n" +
 	"\x17CLUSTER_OPERATION_STATE\x10\x02\x12\x1e\n" +
 	"\x1aCLUSTER_OPERATION_ACTIVATE\x10\x03\x12\x1b\n" +
-	"\x17CLUSTER_OPERATION_ERASE\x10\x04*\xba\x04\n" +
+	"\x17CLUSTER_OPERATION_ERASE\x10\x04\x12\x1a\n" +
+	"\x16CLUSTER_OPERATION_SAGA\x10\x05*\xa0\x05\n" +
 	"\fClusterError\x12\x1d\n" +
 	"\x19CLUSTER_ERROR_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eCLUSTER_ERROR_ENTITY_NOT_FOUND\x10\x01\x12%\n" +
@@ -935,7 +1263,10 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x1dCLUSTER_ERROR_NO_EVENTS_STORE\x10\r\x12 \n" +
 	"\x1cCLUSTER_ERROR_NO_STATE_STORE\x10\x0e\x12 \n" +
 	"\x1cCLUSTER_ERROR_INVALID_RECORD\x10\x0f\x12\x18\n" +
-	"\x14CLUSTER_ERROR_ERASED\x10\x10B&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
+	"\x14CLUSTER_ERROR_ERASED\x10\x10\x12\"\n" +
+	"\x1eCLUSTER_ERROR_SAGA_NOT_STARTED\x10\x11\x12\x1f\n" +
+	"\x1bCLUSTER_ERROR_SAGA_FINISHED\x10\x12\x12\x1f\n" +
+	"\x1bCLUSTER_ERROR_SAGA_IN_DOUBT\x10\x13B&Z$github.com/actorkeep/ego/egopb;egopbb\x06proto3"
 
 var (
 	file_ego_v1_cluster_proto_rawDescOnce sync.Once
@@ -950,42 +1281,60 @@ func file_ego_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_ego_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_ego_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_ego_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_ego_v1_cluster_proto_goTypes = []any{
-	(ClusterOperation)(0),    // 0: ego.v1.ClusterOperation
-	(ClusterError)(0),        // 1: ego.v1.ClusterError
-	(*ClusterNode)(nil),      // 2: ego.v1.ClusterNode
-	(*ClusterBatch)(nil),     // 3: ego.v1.ClusterBatch
-	(*ClusterGreeting)(nil),  // 4: ego.v1.ClusterGreeting
-	(*ClusterRequest)(nil),   // 5: ego.v1.ClusterRequest
-	(*ClusterReply)(nil),     // 6: ego.v1.ClusterReply
-	(*ClusterFailure)(nil),   // 7: ego.v1.ClusterFailure
-	(*ClusterRejection)(nil), // 8: ego.v1.ClusterRejection
-	(*ClusterConflict)(nil),  // 9: ego.v1.ClusterConflict
-	nil,                      // 10: ego.v1.ClusterRequest.MetadataEntry
-	(*anypb.Any)(nil),        // 11: google.protobuf.Any
-	(*TraceContext)(nil),     // 12: ego.v1.TraceContext
+	(ClusterOperation)(0),         // 0: ego.v1.ClusterOperation
+	(ClusterError)(0),             // 1: ego.v1.ClusterError
+	(*ClusterNode)(nil),           // 2: ego.v1.ClusterNode
+	(*ClusterBatch)(nil),          // 3: ego.v1.ClusterBatch
+	(*ClusterGreeting)(nil),       // 4: ego.v1.ClusterGreeting
+	(*ClusterRequest)(nil),        // 5: ego.v1.ClusterRequest
+	(*ClusterSagaInput)(nil),      // 6: ego.v1.ClusterSagaInput
+	(*ClusterSagaEvent)(nil),      // 7: ego.v1.ClusterSagaEvent
+	(*ClusterSagaOutcome)(nil),    // 8: ego.v1.ClusterSagaOutcome
+	(*ClusterReply)(nil),          // 9: ego.v1.ClusterReply
+	(*ClusterFailure)(nil),        // 10: ego.v1.ClusterFailure
+	(*ClusterRejection)(nil),      // 11: ego.v1.ClusterRejection
+	(*ClusterConflict)(nil),       // 12: ego.v1.ClusterConflict
+	nil,                           // 13: ego.v1.ClusterRequest.MetadataEntry
+	(*anypb.Any)(nil),             // 14: google.protobuf.Any
+	(*TraceContext)(nil),          // 15: ego.v1.TraceContext
+	(*SagaTimerFired)(nil),        // 16: ego.v1.SagaTimerFired
+	(*SagaCompensationBegun)(nil), // 17: ego.v1.SagaCompensationBegun
+	(*SagaResumed)(nil),           // 18: ego.v1.SagaResumed
+	(*Event)(nil),                 // 19: ego.v1.Event
+	(*SagaCommandAnswered)(nil),   // 20: ego.v1.SagaCommandAnswered
 }
 var file_ego_v1_cluster_proto_depIdxs = []int32{
 	2,  // 0: ego.v1.ClusterBatch.from:type_name -> ego.v1.ClusterNode
 	5,  // 1: ego.v1.ClusterBatch.requests:type_name -> ego.v1.ClusterRequest
-	6,  // 2: ego.v1.ClusterBatch.replies:type_name -> ego.v1.ClusterReply
+	9,  // 2: ego.v1.ClusterBatch.replies:type_name -> ego.v1.ClusterReply
 	4,  // 3: ego.v1.ClusterBatch.greeting:type_name -> ego.v1.ClusterGreeting
 	2,  // 4: ego.v1.ClusterGreeting.members:type_name -> ego.v1.ClusterNode
 	0,  // 5: ego.v1.ClusterRequest.operation:type_name -> ego.v1.ClusterOperation
-	11, // 6: ego.v1.ClusterRequest.command:type_name -> google.protobuf.Any
-	12, // 7: ego.v1.ClusterRequest.trace:type_name -> ego.v1.TraceContext
-	10, // 8: ego.v1.ClusterRequest.metadata:type_name -> ego.v1.ClusterRequest.MetadataEntry
-	11, // 9: ego.v1.ClusterReply.state:type_name -> google.protobuf.Any
-	7,  // 10: ego.v1.ClusterReply.failure:type_name -> ego.v1.ClusterFailure
-	1,  // 11: ego.v1.ClusterFailure.errors:type_name -> ego.v1.ClusterError
-	8,  // 12: ego.v1.ClusterFailure.rejection:type_name -> ego.v1.ClusterRejection
-	9,  // 13: ego.v1.ClusterFailure.conflict:type_name -> ego.v1.ClusterConflict
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 6: ego.v1.ClusterRequest.command:type_name -> google.protobuf.Any
+	15, // 7: ego.v1.ClusterRequest.trace:type_name -> ego.v1.TraceContext
+	13, // 8: ego.v1.ClusterRequest.metadata:type_name -> ego.v1.ClusterRequest.MetadataEntry
+	6,  // 9: ego.v1.ClusterRequest.saga:type_name -> ego.v1.ClusterSagaInput
+	7,  // 10: ego.v1.ClusterSagaInput.event:type_name -> ego.v1.ClusterSagaEvent
+	8,  // 11: ego.v1.ClusterSagaInput.outcome:type_name -> ego.v1.ClusterSagaOutcome
+	16, // 12: ego.v1.ClusterSagaInput.timer:type_name -> ego.v1.SagaTimerFired
+	17, // 13: ego.v1.ClusterSagaInput.cancel:type_name -> ego.v1.SagaCompensationBegun
+	18, // 14: ego.v1.ClusterSagaInput.retry:type_name -> ego.v1.SagaResumed
+	19, // 15: ego.v1.ClusterSagaEvent.stored:type_name -> ego.v1.Event
+	20, // 16: ego.v1.ClusterSagaOutcome.answered:type_name -> ego.v1.SagaCommandAnswered
+	14, // 17: ego.v1.ClusterSagaOutcome.state:type_name -> google.protobuf.Any
+	10, // 18: ego.v1.ClusterSagaOutcome.failure:type_name -> ego.v1.ClusterFailure
+	14, // 19: ego.v1.ClusterReply.state:type_name -> google.protobuf.Any
+	10, // 20: ego.v1.ClusterReply.failure:type_name -> ego.v1.ClusterFailure
+	1,  // 21: ego.v1.ClusterFailure.errors:type_name -> ego.v1.ClusterError
+	11, // 22: ego.v1.ClusterFailure.rejection:type_name -> ego.v1.ClusterRejection
+	12, // 23: ego.v1.ClusterFailure.conflict:type_name -> ego.v1.ClusterConflict
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_ego_v1_cluster_proto_init() }
@@ -994,13 +1343,21 @@ func file_ego_v1_cluster_proto_init() {
 		return
 	}
 	file_ego_v1_ego_proto_init()
+	file_ego_v1_saga_proto_init()
+	file_ego_v1_cluster_proto_msgTypes[4].OneofWrappers = []any{
+		(*ClusterSagaInput_Event)(nil),
+		(*ClusterSagaInput_Outcome)(nil),
+		(*ClusterSagaInput_Timer)(nil),
+		(*ClusterSagaInput_Cancel)(nil),
+		(*ClusterSagaInput_Retry)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ego_v1_cluster_proto_rawDesc), len(file_ego_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -45,6 +45,9 @@ func (n *Node) Status() Status {
 	return s
 }
 
+// Owns reports whether this node owns an entity.
+func (n *Node) Owns(entityID string) bool { return n.current.Load().owns(entityID) }
+
 // Session returns the session of the membership, nil while the node joins anew.
 func (n *Node) Session() Session {
 	if m := n.membership.Load(); m != nil {

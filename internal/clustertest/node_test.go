@@ -51,6 +51,7 @@ type (
 		CommandID string
 		Metadata  map[string]string
 		Timeout   time.Duration
+		From, To  string // of a mover
 	}
 	answer struct {
 		Balance  int64
@@ -59,6 +60,8 @@ type (
 		Error    string
 		Matches  []string // the names of the sentinels that the error matches
 		Code     string   // of a refusal
+		Saga     string   // status
+		Reason   string
 		Topology *ego.Topology
 	}
 )
@@ -69,7 +72,7 @@ func sentinels() map[string]error {
 		"ErrEntityNotFound": ego.ErrEntityNotFound, "ErrKindNotRegistered": ego.ErrKindNotRegistered, "ErrNoQuorum": ego.ErrNoQuorum,
 		"ErrOverloaded": ego.ErrOverloaded, "ErrWriteFailed": ego.ErrWriteFailed, "ErrRecovery": ego.ErrRecovery,
 		"ErrEngineNotStarted": ego.ErrEngineNotStarted, "ErrInvalidCommand": ego.ErrInvalidCommand,
-		"ErrInsufficient": testaccount.ErrInsufficient, "DeadlineExceeded": context.DeadlineExceeded, "Canceled": context.Canceled,
+		"ErrSagaFinished": ego.ErrSagaFinished, "ErrInsufficient": testaccount.ErrInsufficient, "DeadlineExceeded": context.DeadlineExceeded, "Canceled": context.Canceled,
 	}
 }
 
@@ -90,7 +93,9 @@ func runNode(encoded string) error {
 	}
 	engine := ego.NewEngine("accounts", store,
 		ego.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
-		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })),
+		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) }),
+			moverKind(), greeterKind()),
+		ego.WithSagaResumeAfter(2*time.Second),
 		ego.WithCluster(ego.ClusterConfig{
 			Discovery: static.NewDiscovery(&static.Config{Hosts: spec.DiscoveryHosts}), Host: spec.Host,
 			RemotingPort: spec.Remoting, DiscoveryPort: spec.Discovery, PeersPort: spec.Peers,
@@ -189,6 +194,14 @@ func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
 		a := newAnswer(nil, 0, err)
 		a.Topology = topology
 		return a
+	case "saga":
+		return newAnswer(nil, 0, engine.Saga(ctx, &mover{id: c.ID, from: c.From, to: c.To, amount: c.Amount, how: c.Note}, time.Hour))
+	case "saga status":
+		return sagaAnswer(engine.SagaStatus(ctx, c.ID, c.Timeout))
+	case "saga cancel":
+		return newAnswer(nil, 0, engine.CancelSaga(ctx, c.ID))
+	case "saga retry":
+		return newAnswer(nil, 0, engine.RetrySaga(ctx, c.ID))
 	default:
 		return newAnswer(nil, 0, fmt.Errorf("unknown call %q", c.Op))
 	}

@@ -86,7 +86,7 @@ func step(r *rig, b byte) []proto.Message {
 		if arg%3 == 0 {
 			failure = errNo
 		}
-		input = saga.NewResult(r.state.Commands[arg%len(r.state.Commands)].GetCommandId(), new(testpb.Account), failure)
+		input = saga.NewResult(r.state.Commands[arg%len(r.state.Commands)], new(testpb.Account), failure)
 	case 5:
 		input = saga.NewTimer("deadline")
 	case 6:

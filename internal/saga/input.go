@@ -26,8 +26,10 @@ func NewStart(timeout time.Duration, positions map[uint32]uint64) *StartInput {
 // EventInput offers an event to a saga.
 type EventInput struct {
 	*egopb.SagaEventReceived
+	Stored  *egopb.Event
 	Events  []*projection.Event // what the stored event opens to
 	Start   bool                // starts the saga when it has not begun
+	Kind    string              // of the saga
 	Timeout time.Duration       // of a saga that it starts; zero is none
 }
 
@@ -40,6 +42,7 @@ func NewEvent(stored *egopb.Event, opened []*projection.Event, start bool) *Even
 			PersistenceId:  stored.GetPersistenceId(),
 			SequenceNumber: stored.GetSequenceNumber(),
 		},
+		Stored: stored,
 		Events: opened,
 		Start:  start,
 	}
@@ -50,12 +53,14 @@ type ResultInput struct {
 	*egopb.SagaCommandAnswered
 	State   proto.Message // of the entity, when it succeeded
 	Failure error
-	Checked bool // the failure holds for all attempts, those of other processes too
+	Command *egopb.SagaCommand // that the outcome is of
+	Checked bool               // the failure holds for all attempts, those of other processes too
 }
 
 // NewResult returns an input with the outcome of a command.
-func NewResult(commandID string, state proto.Message, failure error) *ResultInput {
-	r := &ResultInput{SagaCommandAnswered: &egopb.SagaCommandAnswered{CommandId: commandID}, State: state, Failure: failure}
+func NewResult(command *egopb.SagaCommand, state proto.Message, failure error) *ResultInput {
+	answered := &egopb.SagaCommandAnswered{CommandId: command.GetCommandId()}
+	r := &ResultInput{SagaCommandAnswered: answered, State: state, Failure: failure, Command: command}
 	if failure != nil {
 		r.Failed, r.Reason = true, failure.Error()
 	}

@@ -53,7 +53,7 @@ func TestMachine(t *testing.T) {
 		r.recover()
 		for _, input := range []proto.Message{
 			saga.NewStart(0, nil), saga.NewTimer("watchdog"), saga.NewTimer("deadline"), saga.NewTimer("timer/1/x"),
-			saga.NewResult("s/1/1", nil, nil), saga.NewResult("s/1/1", nil, errNo),
+			saga.NewResult(&egopb.SagaCommand{CommandId: "s/1/1"}, nil, nil), saga.NewResult(&egopb.SagaCommand{CommandId: "s/1/1"}, nil, errNo),
 		} {
 			require.Empty(t, r.must(input))
 		}
@@ -67,7 +67,7 @@ func TestMachine(t *testing.T) {
 		t.Parallel()
 		r := newRig(t, new(scripted))
 		for _, input := range []proto.Message{
-			saga.NewTimer("watchdog"), saga.NewResult("s/1/1", nil, nil), saga.NewCancel("x"), saga.NewRetry(),
+			saga.NewTimer("watchdog"), saga.NewResult(&egopb.SagaCommand{CommandId: "s/1/1"}, nil, nil), saga.NewCancel("x"), saga.NewRetry(),
 			saga.NewEvent(new(egopb.Event), nil, false),
 		} {
 			_, err := r.input(input)

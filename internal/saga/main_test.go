@@ -160,7 +160,7 @@ func (r *rig) offer(position uint64) []proto.Message {
 func (r *rig) answer(failure error) []proto.Message {
 	r.t.Helper()
 	require.NotEmpty(r.t, r.state.Commands)
-	return r.must(saga.NewResult(r.state.Commands[0].GetCommandId(), new(testpb.Account), failure))
+	return r.must(saga.NewResult(r.state.Commands[0], new(testpb.Account), failure))
 }
 
 func send(n int) *saga.Action {

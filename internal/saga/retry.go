@@ -26,7 +26,7 @@ func (t *task) judge(state proto.Message, verdict Verdict, failure error, draini
 	settled := false
 	switch verdict {
 	case Succeeded:
-		t.outcome = NewResult(t.Command.GetCommandId(), state, nil)
+		t.outcome = NewResult(t.Command, state, nil)
 		return 0
 	case Refused:
 		settled = true
@@ -39,7 +39,7 @@ func (t *task) judge(state proto.Message, verdict Verdict, failure error, draini
 		settled = !t.unknown && (draining || t.exhausted())
 	}
 	if settled {
-		t.outcome = NewResult(t.Command.GetCommandId(), nil, failure)
+		t.outcome = NewResult(t.Command, nil, failure)
 		t.outcome.Checked = t.unknown
 		return 0
 	}
