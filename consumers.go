@@ -82,6 +82,7 @@ func projectionSpec(p registration, feed *consumer.Feed, opener consumer.Opener)
 		BatchSize:    options.BatchSize,
 		PullInterval: options.PullInterval,
 		Parallelism:  options.Parallelism,
+		Window:       options.Window,
 		Recovery:     options.Recovery,
 		StartFrom:    options.StartFrom,
 		FromNow:      options.FromNow,

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/actorkeep/ego/offsetstore"
@@ -71,3 +72,6 @@ type PanicError struct {
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("projection: the handler panicked: %v", e.Value)
 }
+
+// ErrGoexit is the failure of an event whose handler ended its goroutine by runtime.Goexit, as t.FailNow of a test does.
+var ErrGoexit = errors.New("projection: the handler ended its goroutine")

@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,14 @@ const (
 // MaxBatchSize is the largest [Options.BatchSize].
 const MaxBatchSize = 100_000
 
+// DefaultWindow returns the default of [Options.Window]: two batches, or with parallelism four and at least 1000.
+func DefaultWindow(batchSize, parallelism int) int {
+	if parallelism > 1 {
+		return max(4*batchSize, 1000)
+	}
+	return 2 * batchSize
+}
+
 // Options say what a projection reads and how. Only the handler is required.
 type Options struct {
 	// Handler handles the events. One that is a [BatchHandler] gets them in batches, one that is a [TransactionalHandler]
@@ -25,9 +34,13 @@ type Options struct {
 	// Filter selects the events that the handler sees. The zero value selects all.
 	Filter Filter
 
-	// BatchSize bounds how many events are read at once, and how many are handled between two recorded offsets. The
-	// default is 500.
+	// BatchSize bounds how many events are read and handled at once. The default is 500.
 	BatchSize int
+
+	// Window bounds how many events of a shard are read beyond its recorded offset, and so how many are handled again after
+	// a crash: offsets are recorded beside the work, one at a time. The default is that of [DefaultWindow]. With the window of a
+	// batch, each batch is recorded before the next one is read. A [TransactionalHandler] does that anyway.
+	Window int
 
 	// PullInterval is how often the store is asked for events that nobody told of: those that other processes wrote to a
 	// store without notifications. Events of this process, and those that the store notifies of, are handled at once. All
@@ -45,8 +58,9 @@ type Options struct {
 	// FromNow starts a projection that has no offset yet behind the events that exist when it is started first.
 	FromNow bool
 
-	// Parallelism is how many entities of one shard are handled side by side, each in order. The default is one. It must
-	// be one with a [TransactionalHandler], which commits a shard in order.
+	// Parallelism is how many entities of one shard are handled side by side, each in order. The offset stands before the
+	// first event that is not done: a slow entity holds it back, and the others go on until the window is full. The default
+	// is one. It must be one with a [TransactionalHandler], which commits a shard in order.
 	Parallelism int
 
 	// DeadLetterHandler is told of every event that is parked or skipped, after the fact; it may be told twice of one. It
@@ -68,6 +82,9 @@ func (o *Options) Validate() error {
 	}
 	if o.BatchSize < 0 || o.BatchSize > MaxBatchSize {
 		refuse("batch size %d is not between 1 and %d", o.BatchSize, MaxBatchSize)
+	}
+	if batch := cmp.Or(o.BatchSize, DefaultBatchSize); o.Window != 0 && o.Window < batch {
+		refuse("window %d is smaller than the batch size %d", o.Window, batch)
 	}
 	if o.PullInterval < 0 {
 		refuse("pull interval %v is below zero", o.PullInterval)
@@ -98,6 +115,9 @@ func (o *Options) WithDefaults() Options {
 	}
 	if c.Parallelism == 0 {
 		c.Parallelism = 1
+	}
+	if c.Window == 0 {
+		c.Window = DefaultWindow(c.BatchSize, c.Parallelism)
 	}
 	return c
 }

@@ -20,7 +20,8 @@ func (c *Config) call(ctx context.Context, call func(ctx context.Context) error)
 	return call(ctx)
 }
 
-// guard calls code of the user and turns its panic into an error.
+// guard calls code of the user and turns its panic into an error. When that code ends the goroutine, so does guard: see
+// [survive].
 func guard(call func() error) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -28,4 +29,32 @@ func guard(call func() error) (err error) {
 		}
 	}()
 	return call()
+}
+
+// apart is guard in a goroutine of its own, so that code of the user may end it.
+func apart(call func() error) error {
+	err := projection.ErrGoexit
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = guard(call)
+	}()
+	<-done
+	return err
+}
+
+// survive runs work that calls code of the user: in a goroutine of its own, and again in another whenever that code ended
+// the last one (runtime.Goexit, as t.FailNow does). A goroutine for a page instead of one for an event costs next to
+// nothing; in return the work must find out by itself what it was at, see [item.call].
+func survive(work func() error) (err error) {
+	for returned := false; !returned; {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			err = work()
+			returned = true
+		}()
+		<-done
+	}
+	return err
 }

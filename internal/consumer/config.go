@@ -64,6 +64,7 @@ type Spec struct {
 	BatchSize    int
 	PullInterval time.Duration
 	Parallelism  int
+	Window       int
 	Recovery     *projection.Recovery
 	StartFrom    time.Time // see projection.Options
 	FromNow      bool
@@ -86,6 +87,9 @@ func (s Spec) withDefaults() Spec {
 	if s.Parallelism <= 0 {
 		s.Parallelism = 1
 	}
+	if s.Window <= 0 {
+		s.Window = projection.DefaultWindow(s.BatchSize, s.Parallelism)
+	}
 	if s.Recovery == nil {
 		s.Recovery = projection.NewRecovery()
 	}
@@ -100,6 +104,7 @@ var (
 	ErrNotRunning = errors.New("consumer: not running")
 
 	errDrained = errors.New("consumer: drained")     // ended on request
+	errHalted  = errors.New("consumer: halted")      // another lane of the shard has failed
 	errLost    = errors.New("consumer: lease lost")  // it ran out before it could be renewed
 	errForced  = errors.New("consumer: stopped now") // Stop had no more time
 )

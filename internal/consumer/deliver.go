@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/actorkeep/ego/egopb"
@@ -13,50 +14,91 @@ import (
 
 // An item is a record of a page on its way through the worker.
 type item struct {
-	record Record
-	err    error // why it could not be opened
-	pass   bool  // there is nothing to handle
-	done   bool
+	record   Record
+	err      error // why it could not be opened
+	pass     bool  // there is nothing to handle
+	opened   bool  // pass and err are known
+	calling  bool  // code of the user was called and has not come back
+	troubled bool  // the status of the worker tells of it
+	attempts int   // that failed
+	done     atomic.Bool
 }
 
 func (it *item) entity() string   { return it.record.Stored.GetPersistenceId() }
 func (it *item) position() uint64 { return it.record.Stored.GetPosition() }
 
-// deliver has a page handled and records how far that went, also when it failed in the middle.
+// call calls code of the user about the item. When that code ends the goroutine, the next call is made in another one, and
+// returns the error of this one.
+func (it *item) call(call func() error) error {
+	if it.calling {
+		it.calling = false
+		return projection.ErrGoexit
+	}
+	it.calling = true
+	err := guard(call)
+	it.calling = false
+	return err
+}
+
+// deliver has a page handled, or begins with it when entities are handled side by side.
 func (w *worker) deliver(page []*egopb.Event) error {
-	items := w.prepare(page)
-	if sink, ok := w.spec.Sink.(TransactionalSink); ok {
-		return w.transact(sink, items)
+	items := make([]item, len(page))
+	for i, stored := range page {
+		items[i].record.Stored = stored
 	}
-	failure := w.handleAll(items)
-	position := w.ear.position.Load()
-	for i := range items {
-		if !items[i].done {
-			break
+	w.oldest.Store(page[0].GetTimeUnixNano())
+	sink, transactional := w.spec.Sink.(TransactionalSink)
+	var all *lane
+	failure := survive(func() error {
+		w.prepare(items)
+		switch {
+		case w.window != nil:
+			return nil
+		case transactional:
+			return w.transact(sink, items)
+		case all == nil:
+			all = &lane{items: undone(items)}
 		}
-		position = items[i].position()
-	}
-	if position > w.ear.position.Load() {
-		if err := w.commit(position); err != nil {
-			return err
-		}
+		return w.handleLane(all)
+	})
+	switch {
+	case w.window != nil:
+		w.window.add(items)
+	case transactional:
+		w.mark = w.recorded.Load()
+	default:
+		w.mark = lowWater(items, w.mark)
 	}
 	return failure
 }
 
-// prepare opens a page.
-func (w *worker) prepare(page []*egopb.Event) []item {
-	items := make([]item, len(page))
-	for i, stored := range page {
+// lowWater returns the position up to which all items are done, or the one before them.
+func lowWater(items []item, position uint64) uint64 {
+	for i := range items {
+		if !items[i].done.Load() {
+			break
+		}
+		position = items[i].position()
+	}
+	return position
+}
+
+// prepare opens what is not opened yet.
+func (w *worker) prepare(items []item) {
+	passed := uint64(0)
+	for i := range items {
 		it := &items[i]
-		it.record.Stored = stored
+		if it.opened {
+			continue
+		}
 		w.open(it)
+		it.opened = true
 		if it.pass {
-			it.done = true
-			w.counts.passed.Add(1)
+			it.done.Store(true)
+			passed++
 		}
 	}
-	return items
+	w.counts.passed.Add(passed)
 }
 
 // open opens a record, unless it is passed over unopened.
@@ -73,7 +115,7 @@ func (w *worker) open(it *item) {
 		return
 	}
 	var opened []*projection.Event
-	it.err = guard(func() (err error) {
+	it.err = it.call(func() (err error) {
 		opened, err = w.spec.Open.Open(w.hold.ctx, stored)
 		return err
 	})
@@ -92,10 +134,16 @@ func (w *worker) open(it *item) {
 // offer hands an item to a function until it is settled: handled, or given up by the policy. An error says why the worker
 // cannot go on.
 func (w *worker) offer(it *item, handle func(ctx context.Context, record *Record) error) error {
-	var (
-		delay    backoff
-		attempts int
-	)
+	err := w.insist(it, handle)
+	if it.troubled {
+		it.troubled = false
+		w.well(it)
+	}
+	return err
+}
+
+func (w *worker) insist(it *item, handle func(ctx context.Context, record *Record) error) error {
+	var delay backoff
 	for {
 		if err := w.interrupted(); err != nil {
 			return err
@@ -103,25 +151,28 @@ func (w *worker) offer(it *item, handle func(ctx context.Context, record *Record
 		err := w.attempt(it, handle)
 		switch {
 		case err == nil:
-			w.settled(it, attempts)
+			w.settled(it)
 			return nil
 		case errors.Is(err, offsetstore.ErrStaleLease):
 			return err
 		case w.interrupted() != nil:
 			return w.interrupted() // nothing that a handler says then is held against the event
-		case isUnavailable(err):
-			if err := w.backOff("handle an event", &delay, err); err != nil {
+		}
+		it.troubled = true
+		if isUnavailable(err) {
+			w.troubled(it, "handle an event", projection.BackingOff, err)
+			if err := w.rest(delay.next()); err != nil {
 				return err
 			}
 			continue
 		}
-		attempts++
-		if attempts > w.spec.Recovery.Retries() {
-			return w.giveUp(it, err, attempts)
+		it.attempts++
+		if it.attempts > w.spec.Recovery.Retries() {
+			return w.giveUp(it, err)
 		}
 		w.counts.retries.Add(1)
-		w.setState(projection.Running, err)
-		if err := w.pause(w.spec.Recovery.RetryDelay()); err != nil {
+		w.troubled(it, "", projection.Running, err)
+		if err := w.rest(w.spec.Recovery.RetryDelay()); err != nil {
 			return err
 		}
 	}
@@ -133,50 +184,45 @@ func (w *worker) attempt(it *item, handle func(ctx context.Context, record *Reco
 			return it.err
 		}
 	}
-	return guard(func() error { return handle(w.hold.ctx, &it.record) })
+	return it.call(func() error { return handle(w.hold.ctx, &it.record) })
 }
 
-func (w *worker) settled(it *item, failures int) {
-	it.done = true
+func (w *worker) settled(it *item) {
+	it.done.Store(true)
 	if it.pass {
 		w.counts.passed.Add(1)
 	} else {
 		w.counts.handled.Add(1)
 	}
-	if failures > 0 {
-		w.setState(projection.Running, nil)
-	}
 }
 
 // giveUp does what the policy says about an event that failed for the last time.
-func (w *worker) giveUp(it *item, err error, attempts int) error {
+func (w *worker) giveUp(it *item, err error) error {
 	switch w.spec.Recovery.Policy() {
 	case projection.Skip, projection.RetryAndSkip:
-		it.done = true
+		it.done.Store(true)
 		w.counts.skipped.Add(1)
-		w.setState(projection.Running, nil)
 		w.log(slog.LevelWarn, "an event was skipped", err, slog.String("entity", it.entity()),
 			slog.Uint64("number", it.record.Stored.GetSequenceNumber()))
-		w.gaveUp(w.letter(it, err, attempts))
+		w.gaveUp(w.letter(it, err))
 		return nil
 	case projection.Park:
-		w.setState(projection.Running, nil)
-		return w.park(it, err, attempts)
+		return w.park(it, err)
 	default:
 		stored := it.record.Stored
 		return &EventError{
 			Consumer: w.spec.Name, PersistenceID: stored.GetPersistenceId(), Number: stored.GetSequenceNumber(),
-			Shard: w.shard, Position: stored.GetPosition(), Attempts: attempts, Err: err,
+			Shard: w.shard, Position: stored.GetPosition(), Attempts: it.attempts, Err: err,
 		}
 	}
 }
 
 // letter is the dead letter of an item.
-func (w *worker) letter(it *item, err error, attempts int) *egopb.DeadLetter {
+func (w *worker) letter(it *item, err error) *egopb.DeadLetter {
 	letter := &egopb.DeadLetter{
 		Consumer:     w.spec.Name,
 		Event:        it.record.Stored,
-		Attempts:     uint32(attempts), //nolint:gosec // bounded by the retries
+		Attempts:     uint32(it.attempts), //nolint:gosec // bounded by the retries
 		TimeUnixNano: time.Now().UnixNano(),
 	}
 	if err != nil {
@@ -191,7 +237,7 @@ func (w *worker) gaveUp(letters ...*egopb.DeadLetter) {
 		return
 	}
 	for _, letter := range letters {
-		if err := guard(func() error { w.spec.GaveUp(w.hold.ctx, letter); return nil }); err != nil {
+		if err := apart(func() error { w.spec.GaveUp(w.hold.ctx, letter); return nil }); err != nil {
 			w.log(slog.LevelError, "the handler of dead letters panicked", err)
 		}
 	}

@@ -2,80 +2,42 @@ package consumer
 
 import (
 	"errors"
-	"hash/maphash"
-	"sync"
+
+	"github.com/actorkeep/ego/projection"
 )
 
-// handleAll has the items handled that are not done yet: side by side when the consumer says so, those of one entity in
-// order. It returns the first reason why not all are done.
-func (w *worker) handleAll(items []item) error {
-	if w.spec.Parallelism == 1 || len(items) == 1 {
-		return w.handleLane(undone(items))
-	}
-	lanes := w.lanes(items)
-	problems := make([]error, len(lanes))
-	var running sync.WaitGroup
-	for i, lane := range lanes {
-		running.Go(func() { problems[i] = w.handleLane(lane) })
-	}
-	running.Wait()
-	return worst(problems)
+// A lane is items that are handled in order.
+type lane struct {
+	items    []*item
+	entities []string // whose they are, when lanes run side by side
+	single   bool     // they have been offered at once, in vain
 }
 
-// worst returns the error that decides what becomes of the worker: a failure that needs to be seen before one that only ends
-// it.
-func worst(problems []error) error {
-	var first error
-	for _, err := range problems {
-		if err != nil && (first == nil || isEnd(first) && !isEnd(err)) {
-			first = err
-		}
-	}
-	if first != nil && !isEnd(first) {
-		for _, err := range problems {
-			if isEnd(err) && !errors.Is(err, errDrained) {
-				return err // without its lease, the worker has no say in it
-			}
-		}
-	}
-	return first
-}
-
-// lanes divides the items that are not done by their entities.
-func (w *worker) lanes(items []item) [][]*item {
-	seed := maphash.MakeSeed()
-	lanes := make([][]*item, min(w.spec.Parallelism, len(items)))
-	for i := range items {
-		if it := &items[i]; !it.done {
-			lane := maphash.String(seed, it.entity()) % uint64(len(lanes))
-			lanes[lane] = append(lanes[lane], it)
-		}
-	}
-	return lanes
-}
-
+// undone returns the items that are not done.
 func undone(items []item) []*item {
 	left := make([]*item, 0, len(items))
 	for i := range items {
-		if !items[i].done {
+		if !items[i].done.Load() {
 			left = append(left, &items[i])
 		}
 	}
 	return left
 }
 
-// handleLane has items handled in order: all at once when the sink can, one by one when that fails.
-func (w *worker) handleLane(lane []*item) error {
-	lane, err := w.parkHeld(lane)
-	if err != nil || len(lane) == 0 {
+// handleLane has the items handled that are not done: all at once when the sink can, one by one when that fails. It runs
+// within [survive].
+func (w *worker) handleLane(l *lane) error {
+	items, err := w.parkHeld(stillUndone(l.items))
+	if err != nil || len(items) == 0 {
 		return err
 	}
-	if sink, ok := w.spec.Sink.(BatchSink); ok {
-		if done, err := w.handleBatch(sink, lane); done || err != nil {
+	if sink, ok := w.spec.Sink.(BatchSink); ok && !l.single {
+		l.single = true
+		if done, err := w.handleBatch(sink, items); done || err != nil {
 			return err
 		}
 	}
-	for _, it := range lane {
+	for _, it := range items {
 		if w.isParked(it.entity()) {
 			err = w.parkBehind(it)
 		} else {
@@ -88,16 +50,27 @@ func (w *worker) handleLane(lane []*item) error {
 	return nil
 }
 
-// handleBatch offers a lane at once. It reports whether that settled it; an error says why the worker cannot go on.
-func (w *worker) handleBatch(sink BatchSink, lane []*item) (bool, error) {
-	records := make([]*Record, len(lane))
-	for i, it := range lane {
+// stillUndone returns the items of a lane that are not done, those from the first such one on.
+func stillUndone(items []*item) []*item {
+	for i, it := range items {
+		if !it.done.Load() {
+			return items[i:]
+		}
+	}
+	return nil
+}
+
+// handleBatch offers items at once. It reports whether that settled them; an error says why the worker cannot go on.
+func (w *worker) handleBatch(sink BatchSink, items []*item) (bool, error) {
+	records := make([]*Record, len(items))
+	for i, it := range items {
 		if it.err != nil {
 			return false, nil //nolint:nilerr // it is opened again when it is offered by itself
 		}
 		records[i] = &it.record
 	}
 	var delay backoff
+	defer w.well(&delay)
 	for {
 		if err := w.interrupted(); err != nil {
 			return false, err
@@ -105,17 +78,39 @@ func (w *worker) handleBatch(sink BatchSink, lane []*item) (bool, error) {
 		err := guard(func() error { return sink.HandleBatch(w.hold.ctx, records) })
 		switch {
 		case err == nil:
-			for _, it := range lane {
-				w.settled(it, 0)
+			for _, it := range items {
+				it.done.Store(true)
 			}
+			w.counts.handled.Add(uint64(len(items)))
 			return true, nil
 		case w.interrupted() != nil:
 			return false, w.interrupted()
 		case !isUnavailable(err):
 			return false, nil // each record gets its own try, and its own error
 		}
-		if err := w.backOff("handle a batch", &delay, err); err != nil {
+		w.troubled(&delay, "handle a batch", projection.BackingOff, err)
+		if err := w.rest(delay.next()); err != nil {
 			return false, err
 		}
 	}
+}
+
+// worst returns the error that decides what becomes of the worker: a failure that needs to be seen before one that only ends
+// it, unless the lease is lost.
+func worst(problems ...error) error {
+	var first error
+	for _, err := range problems {
+		if isLoss(err) {
+			return err // without its lease, the worker has no say in it
+		}
+		if err != nil && (first == nil || isEnd(first) && !isEnd(err)) {
+			first = err
+		}
+	}
+	return first
+}
+
+// isLoss reports whether an error says that the worker may not record anything any more.
+func isLoss(err error) bool {
+	return err != nil && isEnd(err) && !errors.Is(err, errDrained) && !errors.Is(err, errHalted)
 }

@@ -8,6 +8,9 @@ import (
 
 // isParked reports whether events of an entity wait in the dead-letter store.
 func (w *worker) isParked(entity string) bool {
+	if !w.parks.Load() {
+		return false
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.parked[entity]
@@ -17,6 +20,7 @@ func (w *worker) setParked(entity string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.parked[entity] = true
+	w.parks.Store(true)
 }
 
 // loadParked reads which entities have dead letters.
@@ -38,33 +42,36 @@ func (w *worker) loadParked() error {
 	for _, id := range ids {
 		w.parked[id] = true
 	}
+	w.parks.Store(len(w.parked) > 0)
 	return nil
 }
 
 // park puts an event into the dead-letter store.
-func (w *worker) park(it *item, reason error, attempts int) error {
-	letter := w.letter(it, reason, attempts)
+func (w *worker) park(it *item, reason error) error {
+	letter := w.letter(it, reason)
 	if err := w.store([]*egopb.DeadLetter{letter}); err != nil {
 		return err
 	}
 	w.setParked(it.entity())
-	it.done = true
+	it.done.Store(true)
 	return nil
 }
 
 // parkBehind puts an event into the dead-letter store because one of its entity is there.
-func (w *worker) parkBehind(it *item) error { return w.park(it, nil, 0) }
+func (w *worker) parkBehind(it *item) error { return w.park(it, nil) }
 
 // parkHeld parks those of a lane whose entities are parked already, and returns the others.
 func (w *worker) parkHeld(lane []*item) ([]*item, error) {
+	if !w.parks.Load() {
+		return lane, nil
+	}
 	var (
-		letters []*egopb.DeadLetter
-		held    []*item
+		letters    []*egopb.DeadLetter
+		held, free []*item
 	)
-	free := lane[:0]
 	for _, it := range lane {
 		if w.isParked(it.entity()) {
-			letters, held = append(letters, w.letter(it, nil, 0)), append(held, it)
+			letters, held = append(letters, w.letter(it, nil)), append(held, it)
 		} else {
 			free = append(free, it)
 		}
@@ -76,7 +83,7 @@ func (w *worker) parkHeld(lane []*item) ([]*item, error) {
 		return nil, err
 	}
 	for _, it := range held {
-		it.done = true
+		it.done.Store(true)
 	}
 	return free, nil
 }

@@ -112,7 +112,7 @@ func (g *Group) settleAsOwner(ctx context.Context, spec Spec, shard uint32, o *o
 	defer stop()
 	position, known, err := w.storedOffset()
 	if err == nil && known {
-		w.ear.position.Store(position)
+		w.recorded.Store(position)
 		err = w.settleLetters(o)
 	}
 	o.done <- err

@@ -53,6 +53,13 @@ func (w *worker) refuseOrders() {
 	}
 }
 
+// ordered reports whether orders have come.
+func (w *worker) ordered() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.orders) > 0
+}
+
 // obey carries out the orders that have come.
 func (w *worker) obey() error {
 	for {
@@ -102,7 +109,7 @@ func (w *worker) letters(id string) (letters []*egopb.DeadLetter, err error) {
 			if err != nil {
 				return err
 			}
-			if event := letter.GetEvent(); event.GetShard() == w.shard && event.GetPosition() <= w.ear.position.Load() {
+			if event := letter.GetEvent(); event.GetShard() == w.shard && event.GetPosition() <= w.recorded.Load() {
 				letters = append(letters, letter)
 			}
 		}
@@ -139,12 +146,11 @@ func (w *worker) retryLetters(letters []*egopb.DeadLetter) error {
 			return err
 		}
 		it := &item{record: Record{Stored: letter.GetEvent()}}
-		w.open(it)
 		w.counts.retries.Add(1)
 		err := w.retryLetter(it)
 		switch {
 		case err == nil:
-			w.settled(it, 0)
+			w.settled(it)
 			continue
 		case errors.Is(err, offsetstore.ErrStaleLease):
 			return err
@@ -163,17 +169,25 @@ func (w *worker) retryLetters(letters []*egopb.DeadLetter) error {
 
 // retryLetter offers a dead letter once and deletes it when that succeeds.
 func (w *worker) retryLetter(it *item) error {
-	position := it.position()
-	if it.pass {
-		return w.deleteLetters(position)
+	handle := w.spec.Sink.Handle
+	_, transactional := w.spec.Sink.(TransactionalSink)
+	if transactional {
+		handle = w.retryInTransaction
 	}
-	if _, transactional := w.spec.Sink.(TransactionalSink); transactional {
-		return w.attempt(it, w.retryInTransaction)
-	}
-	if err := w.attempt(it, w.spec.Sink.Handle); err != nil {
+	err := survive(func() error {
+		if !it.opened {
+			w.open(it)
+			it.opened = true
+		}
+		if it.pass {
+			return nil
+		}
+		return w.attempt(it, handle)
+	})
+	if err != nil || transactional && !it.pass {
 		return err
 	}
-	return w.deleteLetters(position)
+	return w.deleteLetters(it.position())
 }
 
 func (w *worker) retryInTransaction(ctx context.Context, record *Record) error {
@@ -217,5 +231,6 @@ func (w *worker) unpark(id string) error {
 	} else {
 		delete(w.parked, id)
 	}
+	w.parks.Store(len(w.parked) > 0)
 	return nil
 }

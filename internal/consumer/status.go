@@ -77,7 +77,7 @@ func (c *Consumer) position(shard uint32) (position uint64, local bool) {
 	if w == nil || !w.loaded.Load() || w.hold.ctx.Err() != nil {
 		return 0, false
 	}
-	return w.ear.position.Load(), true
+	return w.recorded.Load(), true
 }
 
 // Status returns the condition of a consumer with all its shards, those of other processes included.

@@ -23,7 +23,7 @@ func (w *worker) transact(sink TransactionalSink, items []item) error {
 	for i := range items {
 		it := &items[i]
 		switch {
-		case it.done:
+		case it.done.Load():
 		case w.isParked(it.entity()):
 			err = w.parkBehind(it)
 		default:
@@ -40,14 +40,8 @@ func (w *worker) transact(sink TransactionalSink, items []item) error {
 
 // catchUp records the items that are done without a transaction of their own.
 func (w *worker) catchUp(items []item) error {
-	position := w.ear.position.Load()
-	for i := range items {
-		if !items[i].done {
-			break
-		}
-		position = max(position, items[i].position())
-	}
-	if position == w.ear.position.Load() {
+	position := lowWater(items, 0)
+	if position <= w.recorded.Load() {
 		return nil
 	}
 	return w.commit(position)
@@ -64,6 +58,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		events = append(events, it.record.Opened...)
 	}
 	var delay backoff
+	defer w.well(&delay)
 	for {
 		if err := w.interrupted(); err != nil {
 			return false, err
@@ -74,7 +69,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		switch {
 		case err == nil:
 			for _, it := range lane {
-				w.settled(it, 0)
+				w.settled(it)
 			}
 			w.advance(position)
 			return true, nil
@@ -85,7 +80,8 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 		case isRefusal(err), len(lane) > 1 && errors.Is(err, context.DeadlineExceeded):
 			return false, nil // each record gets its own try, and its own error
 		}
-		if err := w.backOff("commit a transaction", &delay, err); err != nil {
+		w.troubled(&delay, "commit a transaction", projection.BackingOff, err)
+		if err := w.rest(delay.next()); err != nil {
 			return false, err
 		}
 	}
@@ -117,7 +113,7 @@ func (w *worker) transactOne(sink TransactionalSink, record *Record) error {
 func (w *worker) inTime(transaction func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(w.hold.ctx, w.group.config.LeaseTime)
 	defer cancel()
-	return guard(func() error { return transaction(ctx) })
+	return apart(func() error { return transaction(ctx) })
 }
 
 // isRefusal reports whether the user's part of a transaction failed, rather than the store.
@@ -126,5 +122,5 @@ func isRefusal(err error) bool {
 		refused  *projection.EventError
 		panicked *projection.PanicError
 	)
-	return errors.As(err, &refused) || errors.As(err, &panicked)
+	return errors.As(err, &refused) || errors.As(err, &panicked) || errors.Is(err, projection.ErrGoexit)
 }

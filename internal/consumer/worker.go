@@ -10,8 +10,6 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/offsetstore"
-	"github.com/actorkeep/ego/persistence"
-	"github.com/actorkeep/ego/projection"
 )
 
 // A worker reads one shard for a consumer, for as long as it holds the lease.
@@ -21,35 +19,52 @@ type worker struct {
 	spec     *Spec
 	hold     *hold
 	shard    uint32
-	ear      *ear // its position is how far the worker has come
+	ear      *ear // its position is how far the worker has read
 	loaded   atomic.Bool
 	counts   counts
 
-	drainOnce sync.Once
-	drain     chan struct{} // closed to end after the events that handlers are at
-	done      chan struct{}
+	recorded atomic.Uint64 // the offset
+	oldest   atomic.Int64  // when the first event was written that was read and is not done; zero when there is none
+	parks    atomic.Bool   // parked is not empty
 
-	mu     sync.Mutex
-	state  projection.State
-	err    error
-	parked map[string]bool // entities whose events wait in the dead-letter store
-	orders []*order
-	ended  bool // no more orders are taken
+	// What follows is of the goroutine that runs the worker.
+	more    bool       // there may be more to read
+	mark    uint64     // everything up to it is done
+	saving  chan error // the outcome of the commit in flight; nil while there is none
+	saved   time.Time  // when the last one began
+	window  *window    // nil unless entities are handled side by side
+	halting chan struct{}
+
+	drainOnce, haltOnce sync.Once
+	drain               chan struct{} // closed to end after the events that handlers are at
+	done                chan struct{}
+
+	mu       sync.Mutex
+	failed   error // why the worker does not go on
+	troubles map[any]trouble
+	parked   map[string]bool // entities whose events wait in the dead-letter store
+	orders   []*order
+	ended    bool // no more orders are taken
 }
 
 func newWorker(c *Consumer, h *hold) *worker {
-	return &worker{
+	w := &worker{
 		consumer: c,
 		group:    c.group,
 		spec:     &c.spec,
 		hold:     h,
 		shard:    h.lease.Shard,
 		ear:      newEar(c.spec.PullInterval),
+		halting:  make(chan struct{}),
 		drain:    make(chan struct{}),
 		done:     make(chan struct{}),
-		state:    projection.Running,
+		troubles: make(map[any]trouble),
 		parked:   make(map[string]bool),
 	}
+	if c.spec.Parallelism > 1 {
+		w.window = newWindow(w)
+	}
+	return w
 }
 
 func (w *worker) drainSoon() { w.drainOnce.Do(func() { close(w.drain) }) }
@@ -63,15 +78,23 @@ func (w *worker) draining() bool {
 	}
 }
 
-// interrupted returns why the worker must not go on: it was asked to end, or its lease is over.
+// haltSoon has lanes end after the events that they are at, because another has failed.
+func (w *worker) haltSoon() { w.haltOnce.Do(func() { close(w.halting) }) }
+
+// interrupted returns why handlers must not be called any more: the worker was asked to end, or has failed, or its lease is
+// over.
 func (w *worker) interrupted() error {
 	if w.hold.ctx.Err() != nil {
 		return context.Cause(w.hold.ctx)
 	}
-	if w.draining() {
+	select {
+	case <-w.drain:
 		return errDrained
+	case <-w.halting:
+		return errHalted
+	default:
+		return nil
 	}
-	return nil
 }
 
 // run works until the worker is drained or loses its lease. A worker that has failed keeps its lease meanwhile, so that the
@@ -82,7 +105,7 @@ func (w *worker) run() {
 	if isEnd(err) {
 		return
 	}
-	w.setState(projection.Failed, err)
+	w.fail(err)
 	w.log(slog.LevelError, "a shard of a consumer stopped", err)
 	for err := error(nil); err == nil; err = w.obey() { // dead letters can be settled all the same
 		select {
@@ -97,7 +120,7 @@ func (w *worker) run() {
 
 // isEnd reports whether an error is one of the ways in which a worker ends without having failed.
 func isEnd(err error) bool {
-	return errors.Is(err, errDrained) || errors.Is(err, errLost) || errors.Is(err, errForced) ||
+	return errors.Is(err, errDrained) || errors.Is(err, errHalted) || errors.Is(err, errLost) || errors.Is(err, errForced) ||
 		errors.Is(err, offsetstore.ErrStaleLease)
 }
 
@@ -117,25 +140,60 @@ func (w *worker) work() error {
 	if err := w.load(); err != nil {
 		return err
 	}
+	return w.windUp(w.loop())
+}
+
+// loop reads and has handled what it reads, and records beside that how far the handlers have come.
+func (w *worker) loop() error {
+	w.more = true
 	for {
-		if err := w.obey(); err != nil {
+		if w.ordered() {
+			if err := w.quiet(); err != nil {
+				return err
+			}
+			if err := w.obey(); err != nil {
+				return err
+			}
+		}
+		if err := w.progress(); err != nil {
 			return err
 		}
-		full, err := w.page()
-		if err != nil {
+		step := w.await
+		if w.more && w.hasRoom() {
+			step = w.page
+		}
+		if err := step(); err != nil {
 			return err
-		}
-		if full {
-			continue
-		}
-		select {
-		case <-w.ear.wake:
-		case <-w.drain:
-			return errDrained
-		case <-w.hold.ctx.Done():
-			return context.Cause(w.hold.ctx)
 		}
 	}
+}
+
+// await waits until there is something to do.
+func (w *worker) await() error {
+	var changed <-chan struct{}
+	var due <-chan time.Time
+	if w.window != nil {
+		changed = w.window.changed
+		if w.saving == nil && !w.window.idle() {
+			timer := time.NewTimer(recordEvery) // to look how far they have come
+			defer timer.Stop()
+			due = timer.C
+		}
+	}
+	select {
+	case <-w.ear.wake:
+		w.more = true
+	case err := <-w.saving:
+		w.saving = nil
+		return err
+	case <-changed:
+	case <-due:
+	case <-w.drain:
+		return errDrained
+	case <-w.hold.ctx.Done():
+		return context.Cause(w.hold.ctx)
+	}
+	return nil
 }
 
 // load finds out where to go on.
@@ -155,6 +213,8 @@ func (w *worker) load() error {
 			return err
 		}
 	}
+	w.mark = position
+	w.recorded.Store(position)
 	w.ear.position.Store(position)
 	w.loaded.Store(true)
 	w.spec.Feed.add(w.shard, w.ear)
@@ -171,30 +231,33 @@ func (w *worker) storedOffset() (position uint64, known bool, err error) {
 	return position, known, err
 }
 
-// page reads the next events and has them handled. It reports whether there are likely more.
-func (w *worker) page() (full bool, err error) {
+// page reads the next events and has them handled.
+func (w *worker) page() error {
 	if err := w.interrupted(); err != nil {
-		return false, err
+		return err
 	}
 	var page []*egopb.Event
 	after := w.ear.position.Load()
-	err = w.persist("read events", func(ctx context.Context) (err error) {
+	err := w.persist("read events", func(ctx context.Context) (err error) {
 		page, err = w.spec.Feed.source.Read(ctx, w.shard, after, w.spec.BatchSize)
 		return err
 	})
-	if err != nil || len(page) == 0 {
-		return false, err
+	if err != nil {
+		return err
 	}
+	w.more = len(page) == w.spec.BatchSize
 	sound := w.sound(after, page)
 	if sound > 0 {
+		after = page[sound-1].GetPosition()
+		w.ear.position.Store(after)
 		if err := w.deliver(page[:sound]); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if sound < len(page) {
-		return false, w.gap(w.ear.position.Load(), page[sound].GetPosition())
+		return &GapError{Consumer: w.spec.Name, Shard: w.shard, After: after, Found: page[sound].GetPosition()}
 	}
-	return len(page) == w.spec.BatchSize, nil
+	return nil
 }
 
 // sound returns how many records from the first keep the order that the source promises.
@@ -208,79 +271,6 @@ func (w *worker) sound(after uint64, page []*egopb.Event) int {
 		after = position
 	}
 	return len(page)
-}
-
-func (w *worker) gap(after, found uint64) error {
-	return &GapError{Consumer: w.spec.Name, Shard: w.shard, After: after, Found: found}
-}
-
-// commit records that everything up to a position is done.
-func (w *worker) commit(position uint64) error {
-	err := w.persist("commit the offset", func(ctx context.Context) error {
-		return w.group.config.Offsets.CommitOffset(ctx, w.hold.lease, position)
-	})
-	if err == nil {
-		w.advance(position)
-	}
-	return err
-}
-
-// advance takes a position that is recorded.
-func (w *worker) advance(position uint64) {
-	w.ear.position.Store(position)
-	w.consumer.advanced()
-}
-
-// persist calls a store until it succeeds. Errors back off, for as long as it takes. It returns an error only when the
-// worker is to end, or when the store says that the lease is another's.
-func (w *worker) persist(what string, call func(ctx context.Context) error) error {
-	var delay backoff
-	for {
-		err := w.group.config.call(w.hold.ctx, call)
-		switch {
-		case err == nil:
-			w.setState(projection.Running, nil)
-			return nil
-		case errors.Is(err, offsetstore.ErrStaleLease):
-			return err
-		case w.hold.ctx.Err() != nil:
-			return context.Cause(w.hold.ctx)
-		case errors.Is(err, persistence.ErrInvalidArgument):
-			return w.hold.stale() // the offset was moved from under the lease; what is true is read anew
-		}
-		if err := w.backOff(what, &delay, err); err != nil {
-			return err
-		}
-	}
-}
-
-// backOff waits after an error that is not the fault of an event.
-func (w *worker) backOff(what string, delay *backoff, err error) error {
-	w.setState(projection.BackingOff, err)
-	w.log(slog.LevelWarn, "a consumer waits and tries again", err, slog.String("to", what))
-	return w.pause(delay.next())
-}
-
-func (w *worker) pause(d time.Duration) error { return sleep(w.hold.ctx, d, w.drain) }
-
-func (w *worker) setState(state projection.State, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.state, w.err = state, err
-}
-
-func (w *worker) status() projection.ShardStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return projection.ShardStatus{
-		Shard:    w.shard,
-		Owner:    w.hold.lease.Owner,
-		Local:    true,
-		State:    w.state,
-		Err:      w.err,
-		Position: w.ear.position.Load(),
-		Epoch:    w.hold.lease.Epoch,
-	}
 }
 
 func (w *worker) log(level slog.Level, message string, err error, attrs ...slog.Attr) {

@@ -1,0 +1,225 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/actorkeep/ego/offsetstore"
+	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/projection"
+)
+
+// recordEvery bounds how long an offset waits to be recorded while entities are handled side by side.
+const recordEvery = 100 * time.Millisecond
+
+// hasRoom reports whether another page may be read: no more than the window lies between the offset that is recorded and
+// what was read.
+func (w *worker) hasRoom() bool {
+	ahead := w.ear.position.Load() - w.recorded.Load()
+	return ahead == 0 || ahead+uint64(w.spec.BatchSize) <= uint64(w.spec.Window) //nolint:gosec // both above zero
+}
+
+// progress looks at what has ended, and records how far the handlers have come when that is due.
+func (w *worker) progress() error {
+	select {
+	case err := <-w.saving:
+		w.saving = nil
+		if err != nil {
+			return err
+		}
+	default:
+	}
+	w.look()
+	if w.window != nil {
+		if err := w.window.failure(); err != nil {
+			return err
+		}
+	}
+	if w.saving == nil && w.due() {
+		w.save()
+	}
+	return nil
+}
+
+// look finds out how far the handlers have come.
+func (w *worker) look() {
+	if w.window == nil {
+		if w.mark >= w.ear.position.Load() {
+			w.oldest.Store(0)
+		}
+		return
+	}
+	mark, oldest := w.window.lowWater(w.mark)
+	w.mark = mark
+	w.oldest.Store(oldest)
+}
+
+// due reports whether to record now. Pages that are handled one after the other are recorded each; the low-water mark of a
+// window when it has moved by a page, when it keeps the window from moving on, when all is handled, or now and then.
+func (w *worker) due() bool {
+	ahead := w.mark - w.recorded.Load()
+	switch {
+	case w.mark <= w.recorded.Load():
+		return false
+	case w.window == nil, ahead >= uint64(w.spec.BatchSize), !w.hasRoom(): //nolint:gosec // above zero
+		return true
+	default:
+		return w.window.idle() || time.Since(w.saved) >= recordEvery
+	}
+}
+
+// save begins to record the mark. One commit is in flight at a time; what is handled meanwhile is recorded by the next.
+func (w *worker) save() {
+	position, outcome := w.mark, make(chan error, 1)
+	w.saving, w.saved = outcome, time.Now()
+	go func() { outcome <- w.commit(position) }() // waited for by windUp
+}
+
+// quiet returns when everything that was read is handled and recorded.
+func (w *worker) quiet() error {
+	for {
+		if err := w.progress(); err != nil {
+			return err
+		}
+		if w.saving == nil && w.recorded.Load() >= w.ear.position.Load() {
+			return nil
+		}
+		if err := w.await(); err != nil {
+			return err
+		}
+	}
+}
+
+// windUp records how far the handlers have come when the worker goes no further, and returns the reason for that.
+func (w *worker) windUp(reason error) error {
+	if !isEnd(reason) {
+		w.fail(reason) // seen while lanes are still at their events
+	}
+	if w.window != nil {
+		w.haltSoon()
+		reason = worst(w.window.stop(reason), reason)
+		w.look()
+	}
+	if w.saving != nil {
+		reason = worst(reason, <-w.saving)
+		w.saving = nil
+	}
+	if w.mark > w.recorded.Load() && !isLoss(reason) {
+		reason = worst(reason, w.commit(w.mark))
+	}
+	return reason
+}
+
+// commit records that everything up to a position is done.
+func (w *worker) commit(position uint64) error {
+	err := w.persist("commit the offset", func(ctx context.Context) error {
+		return w.group.config.Offsets.CommitOffset(ctx, w.hold.lease, position)
+	})
+	if err == nil {
+		w.advance(position)
+	}
+	return err
+}
+
+// advance takes a position that is recorded.
+func (w *worker) advance(position uint64) {
+	w.recorded.Store(position)
+	w.consumer.advanced()
+}
+
+// persist calls a store until it succeeds. Errors back off, for as long as it takes. It returns an error only when the
+// worker is to end, or when the store says that the lease is another's.
+func (w *worker) persist(what string, call func(ctx context.Context) error) error {
+	var delay backoff
+	for {
+		err := w.group.config.call(w.hold.ctx, call)
+		if err == nil {
+			if delay.last > 0 {
+				w.well(&delay)
+			}
+			return nil
+		}
+		switch {
+		case errors.Is(err, offsetstore.ErrStaleLease):
+			return err
+		case w.hold.ctx.Err() != nil:
+			return context.Cause(w.hold.ctx)
+		case errors.Is(err, persistence.ErrInvalidArgument):
+			return w.hold.stale() // the offset was moved from under the lease; what is true is read anew
+		}
+		w.troubled(&delay, what, projection.BackingOff, err)
+		if err := w.pause(delay.next()); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits, unless the worker is to end.
+func (w *worker) pause(d time.Duration) error { return sleep(w.hold.ctx, d, w.drain) }
+
+// rest is pause for a handler, which does not wait on when another lane has failed.
+func (w *worker) rest(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.drain:
+	case <-w.halting:
+	case <-w.hold.ctx.Done():
+	}
+	return w.interrupted()
+}
+
+// A trouble is something that keeps a worker from going on, for a while or for good.
+type trouble struct {
+	state projection.State
+	err   error
+}
+
+// troubled makes a trouble visible, until well is called with the same key. Several lanes may be in trouble at once.
+func (w *worker) troubled(key any, what string, state projection.State, err error) {
+	w.mu.Lock()
+	w.troubles[key] = trouble{state, err}
+	w.mu.Unlock()
+	if state == projection.BackingOff {
+		w.log(slog.LevelWarn, "a consumer waits and tries again", err, slog.String("to", what))
+	}
+}
+
+func (w *worker) well(key any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.troubles, key)
+}
+
+// fail makes it visible that the worker does not go on.
+func (w *worker) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = err
+}
+
+func (w *worker) status() projection.ShardStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	status := projection.ShardStatus{
+		Shard:    w.shard,
+		Owner:    w.hold.lease.Owner,
+		Local:    true,
+		State:    projection.Running,
+		Position: w.recorded.Load(),
+		Epoch:    w.hold.lease.Epoch,
+	}
+	if w.failed != nil {
+		status.State, status.Err = projection.Failed, w.failed
+		return status
+	}
+	for _, t := range w.troubles {
+		if status.Err == nil || t.state > status.State {
+			status.State, status.Err = t.state, t.err
+		}
+	}
+	return status
+}
