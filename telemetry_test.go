@@ -2,6 +2,7 @@ package ego_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/projection"
 )
 
@@ -177,4 +179,16 @@ func TestMetricsOfConsumers(t *testing.T) { // G12
 	require.Eventually(t, func() bool {
 		return points(t, reader, "ego.consumer.shards")["ego.consumer=p,ego.state=failed"] == 1
 	}, patience, time.Millisecond)
+	require.Equal(t, map[string]int64{"ego.consumer=p,ego.reason=handler,ego.state=failed": 1}, points(t, reader, "ego.consumer.problems"))
+	deposit(t, engine, "a", 1)
+	shard := fmt.Sprintf("ego.consumer=p,ego.shard=%d", persistence.ShardOf("a", store.ShardCount()))
+	require.Eventually(t, func() bool { // the one that failed, and the one after it
+		return points(t, reader, "ego.consumer.lag.events")[shard] == 2
+	}, patience, time.Millisecond)
+	behind := points(t, reader, "ego.consumer.lag.events")
+	require.Len(t, behind, int(store.ShardCount()))
+	delete(behind, shard)
+	for other, events := range behind {
+		require.Zero(t, events, other)
+	}
 }

@@ -53,8 +53,10 @@ type ShardStatus struct {
 	Local    bool   // the owner is this process
 	State    State
 	Err      error
+	Reason   string // one word for Err: handler, panic, exit, order, unavailable or store
 	Position uint64 // everything up to it is done
 	Epoch    uint64 // of the lease
+	Lag      *Lag   // as this process knows it without asking the store; nil when it does not
 }
 
 // Lag is how far a projection is behind in one shard.

@@ -66,21 +66,26 @@ func (w *worker) deliver(page []*egopb.Event) error {
 		w.window.add(items)
 	case transactional:
 		w.mark = w.recorded.Load()
+		_, oldest := lowWater(items, w.mark)
+		w.oldest.Store(oldest)
 	default:
-		w.mark = lowWater(items, w.mark)
+		mark, oldest := lowWater(items, w.mark)
+		w.mark = mark
+		w.oldest.Store(oldest)
 	}
 	return failure
 }
 
-// lowWater returns the position up to which all items are done, or the one before them.
-func lowWater(items []item, position uint64) uint64 {
+// lowWater returns the position up to which all items are done, or the one before them, and when the first was written that
+// is not done; zero when there is none.
+func lowWater(items []item, position uint64) (mark uint64, oldest int64) {
 	for i := range items {
 		if !items[i].done.Load() {
-			break
+			return position, items[i].record.Stored.GetTimeUnixNano()
 		}
 		position = items[i].position()
 	}
-	return position
+	return position, 0
 }
 
 // prepare opens what is not opened yet.

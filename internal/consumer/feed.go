@@ -22,6 +22,7 @@ type Feed struct {
 
 	readers atomic.Int64    // while zero, commits are not even looked at
 	dirty   []atomic.Uint64 // one bit per shard with news
+	heads   []atomic.Uint64 // of all shards, when they were last asked for
 	news    chan struct{}   // some bit is set
 	ask     chan struct{}   // the heads should be asked for now
 
@@ -34,6 +35,7 @@ type Feed struct {
 type ear struct {
 	wake     chan struct{} // holds a token when there is news
 	position *atomic.Uint64
+	behind   atomic.Int64 // since when the head is known to be above the position, in Unix nanoseconds; zero: it is not
 	interval time.Duration
 }
 
@@ -48,6 +50,7 @@ func newFeed(source Source, notifier persistence.Notifier, config *Config) *Feed
 		timeout:  config.CallTimeout,
 		logger:   config.Logger,
 		dirty:    make([]atomic.Uint64, (source.Shards()+63)/64),
+		heads:    make([]atomic.Uint64, source.Shards()),
 		news:     make(chan struct{}, 1),
 		ask:      make(chan struct{}, 1),
 		ears:     make(map[uint32]map[*ear]struct{}),
@@ -190,12 +193,20 @@ func (f *Feed) askHeads(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for shard, head := range heads {
+		if shard < f.source.Shards() {
+			f.heads[shard].Store(head)
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for shard, ears := range f.ears {
 		for e := range ears {
 			if heads[shard] > e.position.Load() {
+				e.behind.CompareAndSwap(0, time.Now().UnixNano())
 				signal(e.wake)
+			} else {
+				e.behind.Store(0)
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	"github.com/actorkeep/ego/offsetstore"
@@ -46,10 +45,7 @@ func (w *worker) progress() error {
 // look finds out how far the handlers have come.
 func (w *worker) look() {
 	if w.window == nil {
-		if w.mark >= w.ear.position.Load() {
-			w.oldest.Store(0)
-		}
-		return
+		return // the page has told
 	}
 	mark, oldest := w.window.lowWater(w.mark)
 	w.mark = mark
@@ -95,7 +91,7 @@ func (w *worker) quiet() error {
 // windUp records how far the handlers have come when the worker goes no further, and returns the reason for that.
 func (w *worker) windUp(reason error) error {
 	if !isEnd(reason) {
-		w.fail(reason) // seen while lanes are still at their events
+		w.fail(reason) // which is seen while lanes are still at their events
 	}
 	if w.window != nil {
 		w.haltSoon()
@@ -170,56 +166,4 @@ func (w *worker) rest(d time.Duration) error {
 	case <-w.hold.ctx.Done():
 	}
 	return w.interrupted()
-}
-
-// A trouble is something that keeps a worker from going on, for a while or for good.
-type trouble struct {
-	state projection.State
-	err   error
-}
-
-// troubled makes a trouble visible, until well is called with the same key. Several lanes may be in trouble at once.
-func (w *worker) troubled(key any, what string, state projection.State, err error) {
-	w.mu.Lock()
-	w.troubles[key] = trouble{state, err}
-	w.mu.Unlock()
-	if state == projection.BackingOff {
-		w.log(slog.LevelWarn, "a consumer waits and tries again", err, slog.String("to", what))
-	}
-}
-
-func (w *worker) well(key any) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.troubles, key)
-}
-
-// fail makes it visible that the worker does not go on.
-func (w *worker) fail(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.failed = err
-}
-
-func (w *worker) status() projection.ShardStatus {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	status := projection.ShardStatus{
-		Shard:    w.shard,
-		Owner:    w.hold.lease.Owner,
-		Local:    true,
-		State:    projection.Running,
-		Position: w.recorded.Load(),
-		Epoch:    w.hold.lease.Epoch,
-	}
-	if w.failed != nil {
-		status.State, status.Err = projection.Failed, w.failed
-		return status
-	}
-	for _, t := range w.troubles {
-		if status.Err == nil || t.state > status.State {
-			status.State, status.Err = t.state, t.err
-		}
-	}
-	return status
 }

@@ -40,7 +40,7 @@ func (w *worker) transact(sink TransactionalSink, items []item) error {
 
 // catchUp records the items that are done without a transaction of their own.
 func (w *worker) catchUp(items []item) error {
-	position := lowWater(items, 0)
+	position, _ := lowWater(items, 0)
 	if position <= w.recorded.Load() {
 		return nil
 	}

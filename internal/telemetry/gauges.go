@@ -5,15 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/actorkeep/ego/projection"
-)
-
-const (
-	keyConsumer = attribute.Key("ego.consumer")
-	keyState    = attribute.Key("ego.state")
 )
 
 // Gauges are what is asked for when metrics are collected. A nil function is left out.
@@ -79,41 +73,4 @@ func (i *instruments) gauges(g Gauges) ([]gauge, error) {
 		gauges, problems = append(gauges, consumers...), append(problems, err)
 	}
 	return gauges, errors.Join(problems...)
-}
-
-// consumers are the shards that this process works on, by their state, and what became of events.
-func (i *instruments) consumers(ask func() []projection.Status) ([]gauge, error) {
-	shards, err := i.meter.Int64ObservableGauge("ego.consumer.shards", metric.WithUnit("{shard}"),
-		metric.WithDescription("Shards of a consumer that this process works on."))
-	if err != nil {
-		return nil, err
-	}
-	events, err := i.meter.Int64ObservableCounter("ego.consumer.events", metric.WithUnit("{event}"),
-		metric.WithDescription("Events that a consumer of this process has dealt with."))
-	if err != nil {
-		return nil, err
-	}
-	observe := func(o metric.Observer) {
-		for _, status := range ask() {
-			observeConsumer(o, shards, events, &status)
-		}
-	}
-	return []gauge{{shards, observe}, {events, nil}}, nil
-}
-
-func observeConsumer(o metric.Observer, shards, events metric.Int64Observable, status *projection.Status) {
-	name := keyConsumer.String(status.Name)
-	states := map[projection.State]int64{projection.Running: 0, projection.BackingOff: 0, projection.Failed: 0}
-	for _, shard := range status.Shards {
-		states[shard.State]++
-	}
-	for state, n := range states {
-		o.ObserveInt64(shards, n, metric.WithAttributes(name, keyState.String(state.String())))
-	}
-	for outcome, n := range map[string]uint64{
-		"handled": status.Counts.Handled, "passed": status.Counts.Passed, "skipped": status.Counts.Skipped,
-		"parked": status.Counts.Parked, "retried": status.Counts.Retries,
-	} {
-		o.ObserveInt64(events, int64(n), metric.WithAttributes(name, keyOutcome.String(outcome)))
-	}
 }
