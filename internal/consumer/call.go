@@ -33,28 +33,29 @@ func guard(call func() error) (err error) {
 
 // apart is guard in a goroutine of its own, so that code of the user may end it.
 func apart(call func() error) error {
-	err := projection.ErrGoexit
-	done := make(chan struct{})
+	outcome := make(chan error, 1)
 	go func() {
-		defer close(done)
-		err = guard(call)
+		defer close(outcome)
+		outcome <- guard(call)
 	}()
-	<-done
-	return err
+	if err, returned := <-outcome; returned {
+		return err
+	}
+	return projection.ErrGoexit
 }
 
 // survive runs work that calls code of the user: in a goroutine of its own, and again in another whenever that code ended
 // the last one (runtime.Goexit, as t.FailNow does). A goroutine for a page instead of one for an event costs next to
 // nothing; in return the work must find out by itself what it was at, see [item.call].
-func survive(work func() error) (err error) {
-	for returned := false; !returned; {
-		done := make(chan struct{})
+func survive(work func() error) error {
+	for {
+		outcome := make(chan error, 1)
 		go func() {
-			defer close(done)
-			err = work()
-			returned = true
+			defer close(outcome)
+			outcome <- work()
 		}()
-		<-done
+		if err, returned := <-outcome; returned {
+			return err
+		}
 	}
-	return err
 }

@@ -65,7 +65,7 @@ func (w *worker) handleBatch(sink BatchSink, items []*item) (bool, error) {
 	records := make([]*Record, len(items))
 	for i, it := range items {
 		if it.err != nil {
-			return false, nil //nolint:nilerr // it is opened again when it is offered by itself
+			return false, nil // it is opened again when it is offered by itself
 		}
 		records[i] = &it.record
 	}

@@ -17,7 +17,7 @@ const recordEvery = 100 * time.Millisecond
 // what was read.
 func (w *worker) hasRoom() bool {
 	ahead := w.ear.position.Load() - w.recorded.Load()
-	return ahead == 0 || ahead+uint64(w.spec.BatchSize) <= uint64(w.spec.Window) //nolint:gosec // both above zero
+	return ahead == 0 || ahead+uint64(w.spec.BatchSize) <= uint64(w.spec.Window)
 }
 
 // progress looks at what has ended, and records how far the handlers have come when that is due.
@@ -59,7 +59,7 @@ func (w *worker) due() bool {
 	switch {
 	case w.mark <= w.recorded.Load():
 		return false
-	case w.window == nil, ahead >= uint64(w.spec.BatchSize), !w.hasRoom(): //nolint:gosec // above zero
+	case w.window == nil, ahead >= uint64(w.spec.BatchSize), !w.hasRoom():
 		return true
 	default:
 		return w.window.idle() || time.Since(w.saved) >= recordEvery

@@ -53,7 +53,7 @@ func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position ui
 	var events []*projection.Event
 	for _, it := range lane {
 		if it.err != nil || it.record.Erases {
-			return false, nil //nolint:nilerr // it is opened again when it is offered by itself
+			return false, nil // it is opened again when it is offered by itself
 		}
 		events = append(events, it.record.Opened...)
 	}

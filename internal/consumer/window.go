@@ -85,7 +85,7 @@ func (n *window) take() *lane {
 		}
 	}
 	if len(l.entities) > 1 {
-		slices.SortFunc(l.items, func(a, b *item) int { return int(int64(a.position()) - int64(b.position())) }) //nolint:gosec // near each other
+		slices.SortFunc(l.items, func(a, b *item) int { return int(int64(a.position()) - int64(b.position())) })
 	}
 	return l
 }
