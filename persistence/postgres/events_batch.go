@@ -129,17 +129,6 @@ func (b *batch) fill(i, n int, event *egopb.Event) error {
 	return nil
 }
 
-// args are the parameters of appendEvents.
-func (b *batch) args() []any {
-	return []any{
-		b.runIDs, b.runFirsts, b.shards, b.counts,
-		b.ids, b.numbers, b.eventShards, b.offsets, b.times, b.kinds, b.payloads,
-		[]*string(b.typeURLs), []*string(b.tags), []*string(b.metadata), []*string(b.commandIDs), []*string(b.correlation),
-		[]*string(b.causation), []*string(b.parents), []*string(b.states), []*string(b.keyIDs), []*string(b.writerIDs),
-		b.versions,
-	}
-}
-
 // arrayLiteral writes strings as PostgreSQL writes an array, see
 // https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO.
 func arrayLiteral(values []string) string {

@@ -32,14 +32,14 @@ const fill = `INSERT INTO ego.events (persistence_id, sequence_number, shard, po
 // statements are those on the paths of commands, recoveries and consumers, and the tables they may walk through, as those
 // have a row for each shard, or none yet.
 func statements() []string {
-	return []string{
-		refusedRun, appendEvents, selectLatestEvent, selectReplay, selectShardEvents, selectShardPositions, selectIDs, eraseEvents,
+	return append(appendEvents[:],
+		refusedRun, selectLatestEvent, selectReplay, selectShardEvents, selectShardPositions, selectIDs, eraseEvents,
 		upsertSnapshot, selectSnapshot, deleteSnapshots,
 		putState, selectLatestState, selectShardStates, selectShardStatePositions,
 		upsertTimers, deleteTimers, deleteNamedTimers, completeTimer, claimTimers, selectDueTimer, selectOwnerTimers, selectNextTimer,
 		commitOffset, parkEvents, selectDeadLetters, selectDeadLettersOf, selectParked, deleteSomeDeadLetters,
 		selectDataKeys, selectKeyVersions, updateDataKey, selectKeyPage, selectLife, beginLife, finishLife, selectErasing,
-	}
+	)
 }
 
 // No statement may walk through a table that grows: neither with the plan for the first parameters nor with the one that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
@@ -238,4 +239,40 @@ func requireGapless(t testing.TB, store *postgres.Store) map[string]uint64 {
 		}
 	}
 	return numbers
+}
+
+// A batch names only the columns that it fills: each of these statements writes what it was given.
+func TestEveryStatementWritesWhatItWasGiven(t *testing.T) {
+	t.Parallel()
+	store, _ := connect(t, pgtest.Schema(t))
+	fill := []func(e *egopb.Event){
+		func(e *egopb.Event) { e.CommandId = "command" },
+		func(e *egopb.Event) { e.CorrelationId, e.CausationId = "correlation", "causation" },
+		func(e *egopb.Event) { e.Trace = &egopb.TraceContext{Traceparent: "parent", Tracestate: "state"} },
+		func(e *egopb.Event) { e.KeyId = "key" },
+		func(e *egopb.Event) { e.SchemaVersion = 3 },
+		func(e *egopb.Event) { e.Tags = []string{"a", `b"\`} },
+		func(e *egopb.Event) { e.Metadata = map[string]string{"tenant": "one"} },
+		func(e *egopb.Event) { e.WriterId = "writer" },
+	}
+	for filled := range 1 << len(fill) {
+		id := fmt.Sprintf("entity-%08b", filled)
+		plain, full := event(t, id, 1), event(t, id, 2) // a batch may also have events that do not fill the columns
+		for i, f := range fill {
+			if filled&(1<<i) != 0 {
+				f(full)
+			}
+		}
+		require.NoError(t, store.WriteEvents(t.Context(), []*egopb.Event{plain, full}))
+		var stored []*egopb.Event
+		for e, err := range store.ReplayEvents(t.Context(), id, 1, 2) {
+			require.NoError(t, err)
+			stored = append(stored, e)
+		}
+		require.Len(t, stored, 2)
+		for i, want := range []*egopb.Event{plain, full} {
+			want.Shard, want.Position = stored[i].GetShard(), stored[i].GetPosition() // the store decides those
+			require.True(t, proto.Equal(want, stored[i]), "%s: %v is %v", id, want, stored[i])
+		}
+	}
 }
