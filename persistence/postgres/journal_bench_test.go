@@ -134,6 +134,13 @@ func fillJournal(b *testing.B, url string, events int) *journal {
 	return j
 }
 
+// journalEvent returns an event as those that fill the journal. Smaller ones would go into what is left at the end of each
+// page, as soon as a vacuum has found that, so all over the table. Among events of many sizes few do.
+func journalEvent(id string, number uint64) *egopb.Event {
+	return &egopb.Event{PersistenceId: id, SequenceNumber: number, TimeUnixNano: bareTime, Kind: "account",
+		Payload: &anypb.Any{TypeUrl: bareURL, Value: make([]byte, 128)}, CommandId: fmt.Sprint("command-", number), WriterId: "writer"}
+}
+
 // touch appends to each entity once. The server logs a page as a whole when it is first written to after a checkpoint, which
 // is once in minutes on a server at work, but would be each append of a short measurement.
 func (j *journal) touch(b *testing.B) {
@@ -141,7 +148,7 @@ func (j *journal) touch(b *testing.B) {
 	for ids := range slices.Chunk(j.ids, 500) {
 		batch := make([]*egopb.Event, 0, len(ids))
 		for _, id := range ids {
-			batch = append(batch, event(b, id, j.next[0]))
+			batch = append(batch, journalEvent(id, j.next[0]))
 		}
 		require.NoError(b, j.store.WriteEvents(context.Background(), batch))
 	}
@@ -159,9 +166,8 @@ func benchmarkJournalAppend(b *testing.B, j *journal) {
 		batch := make([]*egopb.Event, 0, size)
 		for range size {
 			i := rand.IntN(journalEntities)
-			e := event(b, j.ids[i], j.next[i])
+			batch = append(batch, journalEvent(j.ids[i], j.next[i]))
 			j.next[i]++
-			batch = append(batch, e)
 		}
 		if err := j.store.WriteEvents(ctx, batch); err != nil {
 			b.Fatal(err)
