@@ -19,35 +19,38 @@ const (
 	groups
 )
 
-var (
-	// requiredColumns have the parameters from $5 on. place becomes the position.
-	requiredColumns = []column{
+// requiredColumns have the parameters from $5 on. place becomes the position.
+func requiredColumns() []column {
+	return []column{
 		{"persistence_id", "text[]", ""}, {"sequence_number", "bigint[]", ""}, {"shard", "integer[]", ""}, {"place", "bigint[]", ""},
 		{"time_unix_nano", "bigint[]", ""}, {"kind", "text[]", ""}, {"payload", "bytea[]", ""}, {"type_url", "text[]", ""},
 		{"writer_id", "text[]", ""},
 	}
-	optionalColumns = [groups][]column{
+}
+
+func optionalColumns() [groups][]column {
+	return [groups][]column{
 		groupIDs:    {{"command_id", "text[]", ""}, {"correlation_id", "text[]", ""}, {"causation_id", "text[]", ""}},
 		groupTrace:  {{"traceparent", "text[]", ""}, {"tracestate", "text[]", ""}},
 		groupSealed: {{"key_id", "text[]", ""}, {"schema_version", "bigint[]", ""}},
 		groupTags:   {{"tags", "text[]", "::text[]"}, {"metadata", "text[]", "::jsonb"}}, // as literals
 	}
+}
 
-	// appendEvents are the statements that write a batch: one for each set of filled groups, whose bits are the index.
-	appendEvents = func() (statements [1 << groups]string) {
-		for filled := range statements {
-			statements[filled] = appendStatement(filled)
-		}
-		return statements
-	}()
-)
+// appendStatements are the statements that write a batch: one for each set of filled groups, whose bits are its index.
+func appendStatements() (statements [1 << groups]string) {
+	for filled := range statements {
+		statements[filled] = appendStatement(filled)
+	}
+	return statements
+}
 
 // appendStatement writes a batch, or nothing when a run is refused, which it then returns. It takes the counters in the
 // order of the shards, so that writers cannot wait for each other in a circle, and holds them until the commit, so that
 // positions become visible in order. Should a counter be missing, the position is NULL, which fails.
 func appendStatement(filled int) string {
-	columns := requiredColumns[:len(requiredColumns):len(requiredColumns)]
-	for group, optional := range optionalColumns {
+	columns := requiredColumns()
+	for group, optional := range optionalColumns() {
 		if filled&(1<<group) != 0 {
 			columns = append(columns, optional...)
 		}
@@ -85,13 +88,12 @@ func appendStatement(filled int) string {
 		SELECT r.persistence_id, r.first, r.highest FROM (VALUES (1)) AS always LEFT JOIN refused r ON true`
 }
 
-// statement returns the statement that writes the batch, and its parameters.
-func (b *batch) statement() (text string, args []any) {
+// args returns which groups a batch fills, and the parameters of its statement.
+func (b *batch) args() (filled int, args []any) {
 	args = []any{
 		b.runIDs, b.runFirsts, b.shards, b.counts,
 		b.ids, b.numbers, b.eventShards, b.offsets, b.times, b.kinds, b.payloads, []*string(b.typeURLs), []*string(b.writerIDs),
 	}
-	filled := 0
 	add := func(group int, empty bool, columns ...any) {
 		if !empty {
 			filled |= 1 << group
@@ -103,5 +105,5 @@ func (b *batch) statement() (text string, args []any) {
 	add(groupTrace, b.parents == nil && b.states == nil, []*string(b.parents), []*string(b.states))
 	add(groupSealed, b.keyIDs == nil && b.versions == nil, []*string(b.keyIDs), b.versions)
 	add(groupTags, b.tags == nil && b.metadata == nil, []*string(b.tags), []*string(b.metadata))
-	return appendEvents[filled], args
+	return filled, args
 }

@@ -34,9 +34,9 @@ func (s *Store) WriteEvents(ctx context.Context, events []*egopb.Event) error {
 	if err != nil {
 		return err
 	}
-	statement, args := b.statement()
+	filled, args := b.args()
 	err = s.write(ctx, "write events to", func(ctx context.Context, conn *pgx.Conn) error {
-		return s.append(ctx, conn, statement, args)
+		return s.append(ctx, conn, s.appends[filled], args)
 	})
 	if err == nil {
 		s.committed()

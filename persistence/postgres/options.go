@@ -31,6 +31,7 @@ type config struct {
 	shards   uint32
 	schema   string
 	rewrites *sync.Map // statements for this schema, by their texts
+	appends  [1 << groups]string
 }
 
 // WithShards sets the number of shards that a new store is created with, and that an existing one must have. The default
@@ -47,7 +48,7 @@ func WithSchema(name string) Option {
 }
 
 func newConfig(pool *pgxpool.Pool, opts []Option) config {
-	c := config{pool: pool, shards: persistence.DefaultShards, schema: DefaultSchema, rewrites: new(sync.Map)}
+	c := config{pool: pool, shards: persistence.DefaultShards, schema: DefaultSchema, rewrites: new(sync.Map), appends: appendStatements()}
 	for _, opt := range opts {
 		opt.apply(&c)
 	}

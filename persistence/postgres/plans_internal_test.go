@@ -32,7 +32,8 @@ const fill = `INSERT INTO ego.events (persistence_id, sequence_number, shard, po
 // statements are those on the paths of commands, recoveries and consumers, and the tables they may walk through, as those
 // have a row for each shard, or none yet.
 func statements() []string {
-	return append(appendEvents[:],
+	appends := appendStatements()
+	return append(appends[:],
 		refusedRun, selectLatestEvent, selectReplay, selectShardEvents, selectShardPositions, selectIDs, eraseEvents,
 		upsertSnapshot, selectSnapshot, deleteSnapshots,
 		putState, selectLatestState, selectShardStates, selectShardStatePositions,
