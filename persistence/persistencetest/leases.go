@@ -45,7 +45,9 @@ func tryAcquire(t testing.TB, s Stores, consumer, owner string, shard uint32, tt
 	lease := leases[0]
 	require.Equal(t, offsetstore.Lease{Consumer: consumer, Shard: shard, Owner: owner, Epoch: lease.Epoch, Expires: lease.Expires}, lease)
 	require.NotZero(t, lease.Epoch)
-	require.Positive(t, lease.Expires)
+	if ttl > shortLease { // a short one may have ended by now
+		require.Positive(t, lease.Expires)
+	}
 	require.LessOrEqual(t, lease.Expires, ttl)
 	return lease, true
 }
