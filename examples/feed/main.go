@@ -58,20 +58,11 @@ func run(ctx context.Context, addr string) (err error) {
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}
-	feed, err := websocket.NewHandler(websocket.HandlerConfig{
-		Events:    engine.EventStream(),
-		Authorize: websocket.AllowAll, // a real service asks who it is
-	})
+	site, err := newSite(engine)
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/events", feed)
-	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write(page) // a browser that has gone needs no page
-	})
-	server := &http.Server{Addr: addr, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: addr, Handler: site, ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 	fmt.Println("open http://" + addr)
@@ -82,6 +73,24 @@ func run(ctx context.Context, addr string) (err error) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	return errors.Join(err, engine.Stop(ending), server.Shutdown(ending)) // the engine first: that ends the feeds
+}
+
+// newSite serves the page, and the events that it shows.
+func newSite(engine *ego.Engine) (http.Handler, error) {
+	feed, err := websocket.NewHandler(websocket.HandlerConfig{
+		Events:    engine.EventStream(),
+		Authorize: websocket.AllowAll, // a real service asks who it is
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/events", feed)
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write(page) // a browser that has gone needs no page
+	})
+	return mux, nil
 }
 
 // deposit puts a coin into a box every second until the context ends.

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/actorkeep/ego/internal/gate"
+	"github.com/actorkeep/ego/internal/rounds"
 	"github.com/actorkeep/ego/publisher"
 )
 
@@ -18,7 +19,7 @@ type producer struct {
 	client *kgo.Client
 	config *Config
 	gate   gate.Gate
-	rounds rounds
+	rounds rounds.Rounds[*kgo.Record]
 }
 
 func newProducer(config *Config) (*producer, error) {
@@ -43,9 +44,24 @@ func newProducer(config *Config) (*producer, error) {
 		return nil, fmt.Errorf("kafka: %w", err)
 	}
 	p := &producer{client: client, config: config}
-	p.rounds.send = p.send
-	p.rounds.limit = int(config.MaxMessageBytes) - batchOverhead
+	p.rounds.Send = p.send
+	p.rounds.Bytes = int(config.MaxMessageBytes) - batchOverhead
 	return p, nil
+}
+
+// batchOverhead is what a batch has besides its records, with room to spare.
+const batchOverhead = 128
+
+// An entry is a record on its way.
+type entry = rounds.Entry[*kgo.Record]
+
+// sizeOf is at least what a record takes in a batch: its parts, each with a length of at most five bytes.
+func sizeOf(r *kgo.Record) int {
+	size := 40 + len(r.Key) + len(r.Value)
+	for _, h := range r.Headers {
+		size += 10 + len(h.Key) + len(h.Value)
+	}
+	return size
 }
 
 // publish sends messages and waits for the broker. The error of their encoding is returned when nothing else is wrong.
@@ -63,16 +79,16 @@ func (p *producer) publish(ctx context.Context, messages []*publisher.Message, f
 		if blocked.Has(m.Key) {
 			continue
 		}
-		e := &entry{record: p.record(ctx, m)}
-		e.size = sizeOf(e.record)
-		if e.size > p.rounds.limit {
-			failed = errors.Join(failed, publisher.Rejectf("kafka: %s has %d bytes, more than %d", m.ID, e.size, p.rounds.limit))
+		e := &entry{Message: p.record(ctx, m), Context: ctx}
+		e.Size = sizeOf(e.Message)
+		if e.Size > p.rounds.Bytes {
+			failed = errors.Join(failed, publisher.Rejectf("kafka: %s has %d bytes, more than %d", m.ID, e.Size, p.rounds.Bytes))
 			blocked.Add(m.Key)
 			continue
 		}
 		entries = append(entries, e)
 	}
-	if err := p.rounds.join(ctx, entries); err != nil {
+	if err := p.rounds.Join(ctx, entries); err != nil {
 		return err
 	}
 	return failed
@@ -96,15 +112,15 @@ func (p *producer) record(ctx context.Context, m *publisher.Message) *kgo.Record
 // send produces a round and waits until all its records are taken or refused.
 func (p *producer) send(round []*entry) {
 	for _, e := range round {
-		p.client.Produce(e.record.Context, e.record, func(_ *kgo.Record, err error) {
-			e.err = classify(e.record.Topic, err)
+		p.client.Produce(e.Context, e.Message, func(r *kgo.Record, err error) {
+			e.Err = classify(r.Topic, err)
 		})
 	}
 	// Each record ends with its own context, so the flush ends as well.
 	if err := p.client.Flush(context.Background()); err != nil {
 		for _, e := range round {
-			if e.err == nil {
-				e.err = publisher.Unavailable(err)
+			if e.Err == nil {
+				e.Err = publisher.Unavailable(err)
 			}
 		}
 	}
@@ -113,7 +129,7 @@ func (p *producer) send(round []*entry) {
 func (p *producer) close(ctx context.Context) error {
 	err := p.gate.Close(ctx)
 	p.client.Close()
-	p.rounds.wait()
+	p.rounds.Wait()
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
