@@ -48,7 +48,8 @@ type Config struct {
 	MaxMessageBytes int
 
 	// KeyShared is for topics with Key_Shared subscriptions. Such a subscription hands a batch to the consumer of its first
-	// key, so messages are not batched then, and those of one entity wait for each other.
+	// key, so messages are not batched then, and those of one entity wait for each other. What is sent again after a connection
+	// was lost has new sequence ids then, so the broker does not drop it as a repeat.
 	KeyShared bool
 }
 

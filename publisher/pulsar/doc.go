@@ -21,11 +21,11 @@
 //
 // # Repeats
 //
-// Messages have ascending sequence ids. When a connection is lost, the client sends again what was not acknowledged, under
-// the same ids, and a broker with deduplication drops what it has already. A producer's name and ids end with it: what is
-// published again after a crash, or by another process, arrives twice. Consumers tell repeats by the property ego-event-id.
-// Sequence ids are not positions of the journal, because a broker drops whatever has a lower id than it has seen, and a dead
-// letter that is published again has one.
+// Messages have ascending sequence ids under a producer name that lasts as long as the process. A batch that was not
+// acknowledged when the connection was lost is sent again, up to twice, under the same id, and a broker with deduplication drops
+// it when it has it already. What is published again later, after an outage, a crash or by another process, has new ids and
+// arrives twice: consumers tell repeats by the property ego-event-id. Sequence ids are not positions of the journal, because a
+// broker drops whatever has a lower id than it has seen, and a dead letter that is published again would have one.
 //
 // # Errors
 //

@@ -129,8 +129,7 @@ type session struct {
 
 func (f *fake) serve(conn net.Conn) {
 	defer func() {
-		_ = conn.Close()
-		f.mu.Lock()
+		f.mu.Lock() // and the names are free before the client knows
 		delete(f.conns, conn)
 		for of, session := range f.open {
 			if session.conn == conn {
@@ -138,6 +137,7 @@ func (f *fake) serve(conn net.Conn) {
 			}
 		}
 		f.mu.Unlock()
+		_ = conn.Close()
 	}()
 	s := &session{fake: f, conn: conn, topics: make(map[uint64]string), names: make(map[uint64]string)}
 	from := bufio.NewReader(conn)
@@ -243,6 +243,7 @@ func (s *session) take(send record, data []byte) bool {
 		what = f.deed(partition, messages)
 	}
 	switch what {
+	case take, forget:
 	case lose:
 		return false
 	case ignore:

@@ -162,7 +162,7 @@ func TestLostConnections(t *testing.T) {
 				require.NoError(t, p.PublishBatch(ctx, newEvents(5, 6, "a", "b")))
 				for _, id := range []string{"a", "b"} {
 					arrived := f.ids(id)
-					if c.copies == 1 {
+					if c.copies == 1 && !keyShared {
 						require.Equal(t, idsOf(id, 1, 6), arrived)
 					}
 					var firsts []string
@@ -173,7 +173,7 @@ func TestLostConnections(t *testing.T) {
 					}
 					require.Equal(t, idsOf(id, 1, 6), firsts)
 				}
-				if c.copies > 1 {
+				if c.copies > 1 && !keyShared {
 					require.Greater(t, len(f.messages()), 12, "without deduplication, what had arrived arrives again")
 				}
 			}

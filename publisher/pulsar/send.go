@@ -65,11 +65,14 @@ func grouped[K comparable](entries []*entry, key func(e *entry) K) map[K][]*entr
 // attempts is how often what was on its way is sent again at once when the connection is lost.
 const attempts = 3
 
-// sendTopic sends what a topic gets of a round. What is not acknowledged when the connection is lost is sent again under the
-// same sequence ids, in the same order.
+// sendTopic sends what a topic gets of a round. What is not acknowledged when the connection is lost is sent again: a batch under
+// its sequence id, as a partition has no other on its way. Of messages on their way side by side the broker may have refused
+// one and taken a later one, and would drop the first as a repeat, so those get new ids.
 func (p *producer) sendTopic(topic string, entries []*entry) {
-	p.topics.number(topic, entries)
-	for range attempts {
+	for attempt := range attempts {
+		if attempt == 0 || p.config.KeyShared {
+			p.topics.number(topic, entries)
+		}
 		var over *link
 		if over, entries = p.linkFor(topic, entries); len(entries) == 0 {
 			return
@@ -204,10 +207,10 @@ func classify(name string, err error) error {
 	return publisher.Unavailable(failure)
 }
 
-// says reports whether an error has one of these texts, as the client makes text of what brokers say.
+// says reports whether there is an error with one of these texts, as the client makes text of what brokers say.
 func says(err error, texts ...string) bool {
 	for _, text := range texts {
-		if strings.Contains(err.Error(), text) {
+		if err != nil && strings.Contains(err.Error(), text) {
 			return true
 		}
 	}

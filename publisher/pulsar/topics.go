@@ -81,7 +81,12 @@ func (t *topics) get(ctx context.Context, topic string) (*link, error) {
 func (t *topics) create(made *link, options pulsar.ProducerOptions) {
 	defer close(made.ready)
 	var err error
-	if made.producer, err = t.client.CreateProducer(options); err == nil {
+	made.producer, err = t.client.CreateProducer(options)
+	if says(err, "ProducerBusy") { // the broker has not noticed yet that the one before is gone
+		options.Name = t.rename(made.topic)
+		made.producer, err = t.client.CreateProducer(options)
+	}
+	if err == nil {
 		err = t.accept(made)
 	}
 	if err == nil {
@@ -94,9 +99,17 @@ func (t *topics) create(made *link, options pulsar.ProducerOptions) {
 	if t.links[made.topic] == made {
 		delete(t.links, made.topic)
 	}
-	if says(err, "ProducerBusy") || errors.Is(err, errPartitions) {
-		delete(t.names, made.topic)
+	if errors.Is(err, errPartitions) {
+		t.names[made.topic] = newName()
 	}
+}
+
+// rename has a topic go on under a new name, of which the broker knows nothing.
+func (t *topics) rename(topic string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.names[topic].text = newName().text
+	return t.names[topic].text
 }
 
 var errPartitions = errors.New("the topic has another number of partitions now")
@@ -162,8 +175,10 @@ func (t *topics) number(topic string, entries []*entry) {
 	of := t.names[topic]
 	for _, e := range entries {
 		id := of.next
-		e.Message.content.SequenceID = &id
 		of.next++
+		numbered := *e.Message.content // the client may still read the one before
+		numbered.SequenceID = &id
+		e.Message.content = &numbered
 	}
 }
 
