@@ -56,7 +56,7 @@ in-modules = status=0; for module in $(1); do (cd "$$module" && $(2)) || status=
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) $(BUF) ## Format Go and protobuf files
@@ -134,6 +134,10 @@ journal: services ## Measure the PostgreSQL store with a journal of EVENTS besid
 chaos: services ## Treat processes that share projections badly for CHAOS, with the random choices of SEED
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/chaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
+.PHONY: chaos-publish
+chaos-publish: ## Kill brokers and the processes that publish to them for CHAOS, with the random choices of SEED
+	go test -count=1 -v -timeout 30m -run TestChaos ./internal/publishchaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
+
 .PHONY: cluster
 cluster: ## Run three nodes of the example cluster on CLUSTER_STORE, a SQLite file or a postgres:// URL
 	@hack/cluster .cache/cluster "$(CLUSTER_STORE)"
@@ -157,7 +161,7 @@ ci: ## Everything that CI checks: lint, verify, test, a short crash, each benchm
 tools: $(BUF) $(BENCHSTAT) $(GOLANGCI_LINT) $(GOVULNCHECK) $(PROTOC_GEN_GO) ## Build the pinned tools, once
 
 .PHONY: services
-services: ## Install PostgreSQL, pgbouncer and kcat for the tests, when missing and apt can
+services: ## Install PostgreSQL, pgbouncer, kcat and Chromium for the tests, when missing and apt can
 	@hack/services
 
 .PHONY: ferretdb

@@ -127,7 +127,9 @@ func (s *sink) tick() uint64 {
 func (s *sink) clear(stored *egopb.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.suspects, stored.GetShard())
+	if who := s.suspects[stored.GetShard()]; who != nil && who.position == stored.GetPosition() {
+		delete(s.suspects, stored.GetShard())
+	}
 }
 
 // proven counts a failure that may be the event's or the broker's, and reports whether it is proven to be the event's: it
@@ -145,8 +147,11 @@ func (s *sink) proven(ctx context.Context, stored *egopb.Event) bool {
 	works := s.taken > who.failed
 	who.failed = now
 	s.mu.Unlock()
-	if works || s.tryAhead(ctx, stored) {
-		who.strikes++ // only the worker of the shard comes here
+	works = works || s.tryAhead(ctx, stored)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if works {
+		who.strikes++
 	}
 	return who.strikes >= strikes
 }
