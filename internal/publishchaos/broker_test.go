@@ -63,7 +63,7 @@ func withNATS(ctx context.Context, addr string, do func(js jetstream.JetStream) 
 			<-time.After(20 * time.Millisecond)
 			continue
 		}
-		defer conn.Close() //nolint:revive // the loop ends here
+		defer conn.Close()
 		js, err := jetstream.New(conn)
 		if err != nil {
 			return err
