@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence/memory"
 	"github.com/actorkeep/ego/publisher"
 )
 
@@ -29,8 +30,8 @@ func TestCheckerFindsBrokenPublishers(t *testing.T) { // G6
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store, err := openStore(t.Context(), t.TempDir())
-			require.NoError(t, err)
+			store := memory.NewStore()
+			require.NoError(t, store.Connect(t.Context()))
 			t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
 			b := &shelf{}
 			fromMemory := c.first == nil

@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/persistence/sqlite"
 	"github.com/actorkeep/ego/publisher"
 )
@@ -77,7 +78,7 @@ func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
 	return store, store.Connect(ctx)
 }
 
-func newEngine(store *sqlite.Store) *ego.Engine {
+func newEngine(store persistence.EventsStore) *ego.Engine {
 	return ego.NewEngine("publishchaos", store, ego.WithLeaseTime(leaseTime),
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })))
 }
