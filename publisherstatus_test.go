@@ -25,7 +25,7 @@ type stuck struct {
 }
 
 func (s *stuck) PublishBatch(ctx context.Context, events []*egopb.Event) error {
-	if err := s.desk.Publish(ctx, events[0]); err != nil {
+	if err := s.Publish(ctx, events[0]); err != nil {
 		return err
 	}
 	close(s.reached)
