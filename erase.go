@@ -91,7 +91,7 @@ func (n *node) newEraser(s stores) *erasure.Eraser {
 		Logger:     n.config.logger,
 		LetGo:      n.letGo,
 		OnErased:   n.config.erasure.OnErased,
-		Letters:    n.consumers.discard,
+		Letters:    n.consumers.forget,
 		KeepSealed: n.config.erasure.KeepSealed && n.config.encrypted(),
 	})
 }
@@ -108,6 +108,21 @@ func (n *node) erasures(s stores) encryption.Erasures {
 		return keys
 	}
 	return nil
+}
+
+// finished returns what refuses an entity another life while its erasure is pending: whoever finishes it would erase that
+// life too. An encryptor refuses it by itself.
+func (n *node) finished(erasures encryption.Erasures) func(ctx context.Context, id string) error {
+	if n.config.encrypted() || erasures == nil {
+		return nil
+	}
+	return func(ctx context.Context, id string) error {
+		life, err := erasures.LifeOf(ctx, id)
+		if err == nil && life.Phase == encryption.Erasing {
+			err = &encryption.ErasedError{PersistenceID: id}
+		}
+		return err
+	}
 }
 
 // scrubbers returns the stores that can be scrubbed, each once.
@@ -133,4 +148,18 @@ func (n *node) resumeErasures(ctx context.Context) {
 		n.unerased.Store(&err)
 		n.config.logger.ErrorContext(ctx, "erasures are pending", "error", err)
 	}
+}
+
+// unfinished returns why erasures are pending that the start could not finish, nil once they are finished, here or elsewhere.
+func (n *node) unfinished(ctx context.Context) error {
+	unerased := n.unerased.Load()
+	if unerased == nil {
+		return nil
+	}
+	pending, err := n.eraser.Pending(ctx)
+	if err == nil && !pending {
+		n.unerased.CompareAndSwap(unerased, nil)
+		return nil
+	}
+	return fmt.Errorf("ego: erasures are pending: %w", *unerased)
 }

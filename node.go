@@ -86,10 +86,12 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		Telemetry:       record,
 		Now:             time.Now,
 		Verify:          e.config.cluster != nil && !e.config.cluster.UncheckedAnswers,
+		MemoryTime:      e.config.memoryTime,
 		WriteTimeout:    e.config.writeTimeout,
 		RecoveryTimeout: e.config.recoveryTimeout,
 		StartAnew:       e.config.erasure.StartAnew,
 	}
+	n.shared.Finished = n.finished(n.erasures(stores))
 	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec)
 	n.shared.States = n.consumers.wakeOnWrites(stores.states)
 	if stores.events != nil {
@@ -134,6 +136,7 @@ func (n *node) newWriter(stores stores) *snapshot.Writer {
 		Snapshots: stores.snapshots,
 		Events:    stores.events,
 		Timeout:   n.config.writeTimeout,
+		Erasure:   envelope.IsErasure,
 		Unread:    n.consumers.unread,
 		Logger:    n.config.logger,
 		Telemetry: n.record,
@@ -206,9 +209,6 @@ func (n *node) health() error {
 		if status := n.writer.Status(); status.Err != nil {
 			problems = append(problems, fmt.Errorf("ego: %d snapshots or retentions are failing: %w", status.Failing, status.Err))
 		}
-	}
-	if unerased := n.unerased.Load(); unerased != nil {
-		problems = append(problems, fmt.Errorf("ego: erasures are pending: %w", *unerased))
 	}
 	if err := n.sagas.health(); err != nil {
 		problems = append(problems, fmt.Errorf("ego: timers do not fire: %w", err))
