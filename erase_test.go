@@ -39,7 +39,7 @@ func forEachWay(t *testing.T, opts []ego.Option, test func(t *testing.T, engine 
 }
 
 // requireNothingLeft checks the store of an entity that was erased.
-func requireNothingLeft(t *testing.T, store *memory.Store, id string) {
+func requireNothingLeft(t *testing.T, store fullStore, id string) {
 	t.Helper()
 	snapshot, err := store.GetLatestSnapshot(t.Context(), id)
 	require.NoError(t, err)

@@ -53,7 +53,7 @@ func eachPair(t *testing.T, opts []ego.Option, test func(t *testing.T, one, othe
 
 func openShared(t *testing.T, path string) *sqlite.Store {
 	t.Helper()
-	store, err := sqlite.Open(path)
+	store, err := sqlite.Open(path, sqlite.WithShards(2))
 	require.NoError(t, err)
 	require.NoError(t, store.Connect(t.Context()))
 	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
