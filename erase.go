@@ -15,10 +15,13 @@ import (
 // EraseEntity makes all that is stored of an entity unreadable for ever. It destroys the keys of the entity first, if there
 // is an encryptor, so nothing that was sealed can be opened from then on, in this process at once and in others after the
 // cache time of their encryptors. Then it stops the live entity and deletes the events, snapshots, state and timers, and the
-// dead letters of the projections that are registered here. What
-// stays is that there was such an entity: its id, its kind and its highest number, so that no number is used again.
-// Projections pass over it and are told, see projection.ErasureHandler. Without an encryptor it does the same by deleting
-// alone, and what of it others have, such as backups, stays readable.
+// dead letters of the projections and publishers that are registered here; those of others go when they come to the end of the
+// entity. What stays is that there was such an entity: its id, its kind and its highest number, so that no number is used
+// again. Projections pass over it and are told, see projection.ErasureHandler. Without an encryptor it does the same by
+// deleting alone, and what of it others have, such as backups, stays readable.
+//
+// Other processes that hold the entity live refuse its commands from then on, and stop answering from memory after
+// [WithMemoryTime].
 //
 // Later commands are [ErrErased], unless [WithErasurePolicy] lets the entity start anew.
 //
