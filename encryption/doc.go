@@ -29,10 +29,9 @@
 //
 // Not sealed, because stores, fences and consumers work with them: entity ids, kinds, sequence numbers and revisions,
 // shards and positions, times, type urls, schema versions, command, correlation and causation ids, trace contexts, tags,
-// user metadata, writer ids, the reasons and attempts of dead letters, the command ids and revisions of dedup windows, and the names, kinds and due times of timers.
-// A dead letter holds its event as the journal does, so sealed; but its reason is the text of the error that the handler
-// returned. The length of a payload shows as well. Put nothing personal into ids, tags, metadata
-// and errors.
+// user metadata, writer ids, the command ids and revisions of dedup windows, the names, kinds and due times of timers, and
+// the reasons of dead letters, which are the texts of errors of handlers. The event in a dead letter is sealed as in the
+// journal. The length of a payload shows as well. Put nothing personal into ids, tags, metadata and errors.
 // Records that were stored before encryption was turned on stay as they are, and readable.
 //
 // # Erasure
