@@ -86,10 +86,9 @@ func projectionSpec(p registration, feed *consumer.Feed, opener consumer.Opener)
 		Recovery:     options.Recovery,
 		StartFrom:    options.StartFrom,
 		FromNow:      options.FromNow,
+		Erasure:      envelope.IsErasure,
 	}
-	if _, forgets := options.Handler.(projection.ErasureHandler); forgets {
-		spec.Erasure = envelope.IsErasure
-	}
+	_, spec.Forgets = options.Handler.(projection.ErasureHandler)
 	if options.DeadLetterHandler != nil {
 		spec.GaveUp = func(ctx context.Context, letter *egopb.DeadLetter) {
 			options.DeadLetterHandler(ctx, openLetter(ctx, letter, opener))
@@ -169,14 +168,24 @@ func (c *consumers) unread(ctx context.Context, persistenceID string) (above uin
 	return above, true, err
 }
 
-// discard gives up the dead letters of an entity.
-func (c *consumers) discard(ctx context.Context, persistenceID string) error {
+// forget gives up the dead letters of an entity whose journal and whose states ended with these numbers, zero for none.
+func (c *consumers) forget(ctx context.Context, persistenceID string, event, state uint64) error {
 	if c == nil {
 		return nil
 	}
+	c.mu.RLock()
+	specs := slices.AppendSeq(slices.Collect(maps.Values(c.specs)), maps.Values(c.published))
+	c.mu.RUnlock()
 	var problems []error
-	for _, spec := range c.specs {
-		if err := c.group.DiscardLetters(ctx, spec, persistenceID); err != nil && !errors.Is(err, consumer.ErrNoLetters) {
+	for i := range specs {
+		end := event
+		if specs[i].Feed == c.states {
+			end = state
+		}
+		if end == 0 {
+			continue
+		}
+		if err := c.group.ForgetLetters(ctx, specs[i], persistenceID, end); err != nil && !errors.Is(err, consumer.ErrNoLetters) {
 			problems = append(problems, err)
 		}
 	}

@@ -31,7 +31,7 @@ func WithEventVersion(version uint32) SpawnOption {
 // An ErasurePolicy says what [Engine.EraseEntity] does.
 type ErasurePolicy struct {
 	// StartAnew lets an entity that was erased begin another life with the next command: from its initial state, with
-	// numbers that go on. Without it commands are refused with [ErrErased] for ever.
+	// numbers that go on, once its erasure is finished. Without it commands are refused with [ErrErased] for ever.
 	StartAnew bool
 
 	// KeepSealed leaves sealed events in the journal. Without their key they are noise, but their metadata stays readable.

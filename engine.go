@@ -119,7 +119,7 @@ func (e *Engine) Health(ctx context.Context) error {
 	if n == nil {
 		return ErrEngineNotStarted
 	}
-	return errors.Join(e.checkStores(ctx), n.health())
+	return errors.Join(e.checkStores(ctx), n.health(), n.unfinished(ctx))
 }
 
 // running returns the running node.

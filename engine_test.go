@@ -67,12 +67,13 @@ func TestStart(t *testing.T) {
 		t.Parallel()
 		engine := ego.NewEngine("no spaces allowed", nil,
 			ego.WithKinds(accountKind(ego.WithDedupWindow(-1)), accountKind(), ego.EventSourcedKind("", nil)),
-			ego.WithWriteTimeout(0), ego.WithRecoveryTimeout(-1), ego.WithMailboxSize(0), ego.WithPassivateAfter(-1))
+			ego.WithWriteTimeout(0), ego.WithRecoveryTimeout(-1), ego.WithMailboxSize(0), ego.WithPassivateAfter(-1),
+			ego.WithMemoryTime(0))
 
 		err := engine.Start(t.Context())
 
 		for _, problem := range []string{
-			"no spaces allowed", "events store is nil", "write timeout 0s", "recovery timeout -1ns", "mailbox size 0",
+			"no spaces allowed", "events store is nil", "write timeout 0s", "recovery timeout -1ns", "mailbox size 0", "memory time 0s",
 			"passivation after -1ns", `kind "account": dedup window -1`, `kind "account" is registered twice`,
 			"kind has no name", `kind "" has no factory`,
 		} {

@@ -15,10 +15,13 @@ import (
 // EraseEntity makes all that is stored of an entity unreadable for ever. It destroys the keys of the entity first, if there
 // is an encryptor, so nothing that was sealed can be opened from then on, in this process at once and in others after the
 // cache time of their encryptors. Then it stops the live entity and deletes the events, snapshots, state and timers, and the
-// dead letters of the projections that are registered here. What
-// stays is that there was such an entity: its id, its kind and its highest number, so that no number is used again.
-// Projections pass over it and are told, see projection.ErasureHandler. Without an encryptor it does the same by deleting
-// alone, and what of it others have, such as backups, stays readable.
+// dead letters of the projections and publishers that are registered here; those of others go when they come to the end of the
+// entity. What stays is that there was such an entity: its id, its kind and its highest number, so that no number is used
+// again. Projections pass over it and are told, see projection.ErasureHandler. Without an encryptor it does the same by
+// deleting alone, and what of it others have, such as backups, stays readable.
+//
+// Other processes that hold the entity live refuse its commands from then on, and stop answering from memory after
+// [WithMemoryTime].
 //
 // Later commands are [ErrErased], unless [WithErasurePolicy] lets the entity start anew.
 //
@@ -91,7 +94,7 @@ func (n *node) newEraser(s stores) *erasure.Eraser {
 		Logger:     n.config.logger,
 		LetGo:      n.letGo,
 		OnErased:   n.config.erasure.OnErased,
-		Letters:    n.consumers.discard,
+		Letters:    n.consumers.forget,
 		KeepSealed: n.config.erasure.KeepSealed && n.config.encrypted(),
 	})
 }
@@ -108,6 +111,21 @@ func (n *node) erasures(s stores) encryption.Erasures {
 		return keys
 	}
 	return nil
+}
+
+// finished returns what refuses an entity another life while its erasure is pending: whoever finishes it would erase that
+// life too. An encryptor refuses it by itself.
+func (n *node) finished(erasures encryption.Erasures) func(ctx context.Context, id string) error {
+	if n.config.encrypted() || erasures == nil {
+		return nil
+	}
+	return func(ctx context.Context, id string) error {
+		life, err := erasures.LifeOf(ctx, id)
+		if err == nil && life.Phase == encryption.Erasing {
+			err = &encryption.ErasedError{PersistenceID: id}
+		}
+		return err
+	}
 }
 
 // scrubbers returns the stores that can be scrubbed, each once.
@@ -133,4 +151,18 @@ func (n *node) resumeErasures(ctx context.Context) {
 		n.unerased.Store(&err)
 		n.config.logger.ErrorContext(ctx, "erasures are pending", "error", err)
 	}
+}
+
+// unfinished returns why erasures are pending that the start could not finish, nil once they are finished, here or elsewhere.
+func (n *node) unfinished(ctx context.Context) error {
+	unerased := n.unerased.Load()
+	if unerased == nil {
+		return nil
+	}
+	pending, err := n.eraser.Pending(ctx)
+	if err == nil && !pending {
+		n.unerased.CompareAndSwap(unerased, nil)
+		return nil
+	}
+	return fmt.Errorf("ego: erasures are pending: %w", *unerased)
 }

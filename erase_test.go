@@ -3,7 +3,6 @@ package ego_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/persistence/memory"
-	"github.com/actorkeep/ego/persistence/persistencetest"
 	"github.com/actorkeep/ego/persistence/sqlite"
 )
 
@@ -41,7 +39,7 @@ func forEachWay(t *testing.T, opts []ego.Option, test func(t *testing.T, engine 
 }
 
 // requireNothingLeft checks the store of an entity that was erased.
-func requireNothingLeft(t *testing.T, store *memory.Store, id string) {
+func requireNothingLeft(t *testing.T, store fullStore, id string) {
 	t.Helper()
 	snapshot, err := store.GetLatestSnapshot(t.Context(), id)
 	require.NoError(t, err)
@@ -216,80 +214,6 @@ func TestEraseEntity(t *testing.T) { // G10
 		fail = nil
 		require.NoError(t, engine.EraseEntity(t.Context(), "a"))
 		require.Equal(t, []string{"a", "a"}, told)
-	})
-}
-
-// An erasure is cut off at each of its calls to the store, once before the call takes effect and once after, and finished by
-// the next start or the next call.
-func TestErasureIsCutOff(t *testing.T) { // G10
-	t.Parallel()
-	cut := errors.New("cut off")
-	for way := range ways(nil) {
-		for _, op := range []string{"GetLatestEvent", "WriteEvents", "DeleteEvents", "DeleteSnapshots", "GetLatestState", "CancelTimers"} {
-			for _, after := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/%s/After=%t", way, op, after), func(t *testing.T) {
-					t.Parallel()
-					store := newStore(t)
-					faults := persistencetest.NewFaults()
-					faulty := &faultyStore{Backend: faults.Backend(store), KeyStore: store}
-					opts := append([]ego.Option{ego.WithSnapshotInterval(2)}, ways(store)[way]...)
-					engine := startEngine(t, faulty, opts...)
-					open(t, engine, "a")
-					for range 5 {
-						deposit(t, engine, "a", 1)
-					}
-					rule := faults.On(op)
-					if after {
-						rule.FailAfterCommit(cut)
-					} else {
-						rule.Fail(cut)
-					}
-					require.ErrorIs(t, engine.EraseEntity(t.Context(), "a"), cut)
-					faults.Clear()
-					stopEngine(t, engine)
-
-					next := startEngine(t, faulty, opts...)
-					require.NoError(t, next.Health(t.Context()))
-					if op != "GetLatestEvent" { // nothing had begun
-						requireNothingLeft(t, store, "a")
-					}
-					require.NoError(t, next.EraseEntity(t.Context(), "a"))
-					requireNothingLeft(t, store, "a")
-					_, _, err := next.SendCommand(t.Context(), "a", &testpb.Deposit{Amount: 1}, patience)
-					require.ErrorIs(t, err, ego.ErrErased)
-				})
-			}
-		}
-	}
-}
-
-// faultyStore is a store of which everything but the keys can fail.
-type faultyStore struct {
-	persistencetest.Backend
-	encryption.KeyStore
-}
-
-// A second engine holds the entity live, with its memory and its keys, while the first erases it.
-func TestErasureReachesOtherNodes(t *testing.T) { // G10
-	t.Parallel()
-	forEachWay(t, nil, func(t *testing.T, engine *ego.Engine, store *memory.Store) {
-		var opts []ego.Option
-		if t.Name()[len(t.Name())-5:] != "Plain" {
-			opts = append(opts, ego.WithEncryption(encryption.NewAESEncryptor(store, encryption.WithCacheTime(1))))
-		}
-		other := startEngine(t, store, opts...)
-		open(t, engine, "a")
-		open(t, other, "a")
-		deposit(t, other, "a", 1)
-		require.NoError(t, engine.EraseEntity(t.Context(), "a"))
-		_, _, err := other.SendCommand(t.Context(), "a", &testpb.Deposit{Amount: 1}, patience)
-		require.Error(t, err)
-		if len(opts) > 0 {
-			require.ErrorIs(t, err, ego.ErrErased, "its keys have expired")
-		}
-		_, _, err = other.EntityState(t.Context(), "a", patience)
-		require.ErrorIs(t, err, ego.ErrErased)
-		requireNothingLeft(t, store, "a")
 	})
 }
 

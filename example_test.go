@@ -110,19 +110,46 @@ func ExampleEngine_History() {
 	// 3 <nil>
 }
 
+func ExampleWithEncryption() {
+	ctx := context.Background()
+	// In a service the secret comes from its configuration, or a wrapper of your own asks a KMS; and the keys are in a durable
+	// store, such as the one of the events.
+	masterKeys, err := encryption.NewLocalWrapper(encryption.MasterKey{ID: "2026", Secret: []byte("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	keys := encryption.NewMemoryKeyStore()
+	engine := startCounters(ctx, ego.WithEncryption(encryption.NewAESEncryptor(keys, encryption.WithWrapper(masterKeys))))
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+
+	sum, revision, err := ego.Ask[*wrapperspb.Int64Value](ctx, engine, "visits", wrapperspb.Int64(5), time.Second)
+	fmt.Println(sum.GetValue(), revision, err)
+	stored, _, err := keys.DataKeys(ctx, "visits")
+	fmt.Println(len(stored), "key wrapped with", stored[0].GetMasterKeyId(), err)
+	// Output:
+	// 5 1 <nil>
+	// 1 key wrapped with 2026 <nil>
+}
+
 func ExampleEngine_EraseEntity() {
 	ctx := context.Background()
-	keys := encryption.NewMemoryKeyStore() // in a service: a durable store, with encryption.WithWrapper
-	engine := startCounters(ctx, ego.WithEncryption(encryption.NewAESEncryptor(keys)))
+	engine := startCounters(ctx,
+		ego.WithEncryption(encryption.NewAESEncryptor(encryption.NewMemoryKeyStore())),
+		ego.WithErasurePolicy(ego.ErasurePolicy{OnErased: func(_ context.Context, entityID string) error {
+			fmt.Println("forget", entityID) // in caches, files, other services; it comes again if the erasure is cut off
+			return nil
+		}}))
 	defer engine.Stop(ctx) //nolint:errcheck // an example
-	state, _, err := engine.SendCommand(ctx, "visits", wrapperspb.Int64(5), time.Second)
-	fmt.Println(state, err)
+	_, revision, err := engine.SendCommand(ctx, "visits", wrapperspb.Int64(5), time.Second)
+	fmt.Println(revision, err)
 
 	fmt.Println("erased:", engine.EraseEntity(ctx, "visits"))
 	_, _, err = engine.SendCommand(ctx, "visits", wrapperspb.Int64(1), time.Second)
 	fmt.Println(errors.Is(err, ego.ErrErased))
 	// Output:
-	// value:5 <nil>
+	// 1 <nil>
+	// forget visits
 	// erased: <nil>
 	// true
 }

@@ -76,20 +76,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		timers:  stores.timers,
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
-	n.shared = &entity.Shared{
-		Events:          stores.events,
-		SnapshotStore:   stores.snapshots,
-		States:          stores.states,
-		Codec:           n.codec,
-		WriterID:        writerID(e.name, epoch),
-		Logger:          e.config.logger,
-		Telemetry:       record,
-		Now:             time.Now,
-		Verify:          e.config.cluster != nil && !e.config.cluster.UncheckedAnswers,
-		WriteTimeout:    e.config.writeTimeout,
-		RecoveryTimeout: e.config.recoveryTimeout,
-		StartAnew:       e.config.erasure.StartAnew,
-	}
+	n.shared = n.newShared(stores, writerID(e.name, epoch))
 	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec)
 	n.shared.States = n.consumers.wakeOnWrites(stores.states)
 	if stores.events != nil {
@@ -116,6 +103,26 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	return n, nil
 }
 
+// newShared returns what the entities have in common, but for what wakes consumers and writes events.
+func (n *node) newShared(s stores, writer string) *entity.Shared {
+	return &entity.Shared{
+		Events:          s.events,
+		SnapshotStore:   s.snapshots,
+		States:          s.states,
+		Codec:           n.codec,
+		WriterID:        writer,
+		Logger:          n.config.logger,
+		Telemetry:       n.record,
+		Now:             time.Now,
+		Verify:          n.config.cluster != nil && !n.config.cluster.UncheckedAnswers,
+		MemoryTime:      n.config.memoryTime,
+		WriteTimeout:    n.config.writeTimeout,
+		RecoveryTimeout: n.config.recoveryTimeout,
+		StartAnew:       n.config.erasure.StartAnew,
+		Finished:        n.finished(n.erasures(s)),
+	}
+}
+
 // newHost returns what the entities of the node live in.
 func (n *node) newHost(epoch string) *egoactor.Host {
 	return egoactor.NewHost(egoactor.Config{
@@ -134,6 +141,7 @@ func (n *node) newWriter(stores stores) *snapshot.Writer {
 		Snapshots: stores.snapshots,
 		Events:    stores.events,
 		Timeout:   n.config.writeTimeout,
+		Erasure:   envelope.IsErasure,
 		Unread:    n.consumers.unread,
 		Logger:    n.config.logger,
 		Telemetry: n.record,
@@ -206,9 +214,6 @@ func (n *node) health() error {
 		if status := n.writer.Status(); status.Err != nil {
 			problems = append(problems, fmt.Errorf("ego: %d snapshots or retentions are failing: %w", status.Failing, status.Err))
 		}
-	}
-	if unerased := n.unerased.Load(); unerased != nil {
-		problems = append(problems, fmt.Errorf("ego: erasures are pending: %w", *unerased))
 	}
 	if err := n.sagas.health(); err != nil {
 		problems = append(problems, fmt.Errorf("ego: timers do not fire: %w", err))

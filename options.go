@@ -32,6 +32,7 @@ const (
 	defaultRecoveryTimeout = 2 * time.Minute
 	defaultCommandTimeout  = 5 * time.Second
 	defaultMailboxSize     = 16_384
+	defaultMemoryTime      = 5 * time.Second
 )
 
 // config is what the options of an engine add up to.
@@ -52,6 +53,7 @@ type config struct {
 	adapters        []eventadapter.EventAdapter
 	erasure         ErasurePolicy
 	mailboxSize     int
+	memoryTime      time.Duration
 	entities        spawnConfig
 	cluster         *ClusterConfig // nil: none
 }
@@ -62,6 +64,7 @@ func newConfig(opts []Option) config {
 		writeTimeout:    defaultWriteTimeout,
 		recoveryTimeout: defaultRecoveryTimeout,
 		mailboxSize:     defaultMailboxSize,
+		memoryTime:      defaultMemoryTime,
 		leaseTime:       defaultLeaseTime,
 		resumeAfter:     defaultResumeAfter,
 		entities:        defaultSpawnConfig(),
@@ -85,6 +88,9 @@ func (c *config) validate() error {
 	}
 	if c.recoveryTimeout <= 0 {
 		problems = append(problems, fmt.Errorf("ego: recovery timeout %v is not above zero", c.recoveryTimeout))
+	}
+	if c.memoryTime <= 0 {
+		problems = append(problems, fmt.Errorf("ego: memory time %v is not above zero", c.memoryTime))
 	}
 	if c.mailboxSize <= 0 {
 		problems = append(problems, fmt.Errorf("ego: mailbox size %d is not above zero", c.mailboxSize))
@@ -164,6 +170,15 @@ func WithWriteTimeout(d time.Duration) Option {
 // d <= 0.
 func WithRecoveryTimeout(d time.Duration) Option {
 	return engineOption(func(c *config) { c.recoveryTimeout = d })
+}
+
+// WithMemoryTime bounds for how long a live entity answers from memory in which the store had no say. Writes are checked by the
+// store in any case. An answer that writes nothing, such as that of [Engine.EntityState] or a refusal, is given after a look
+// at the store when the last write, recovery or look was longer ago than d: what another process wrote or erased is noticed
+// within that time, and while the store does not answer, such answers fail with [ErrRecovery]. The default is 5 seconds;
+// Start rejects d <= 0. In a cluster the store is asked every time, see [ClusterConfig].UncheckedAnswers.
+func WithMemoryTime(d time.Duration) Option {
+	return engineOption(func(c *config) { c.memoryTime = d })
 }
 
 // WithMailboxSize bounds how many commands may wait for one entity; one more fails with [ErrOverloaded]. The default is

@@ -3,8 +3,10 @@ package ego_test
 import (
 	"context"
 	"database/sql"
+	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,28 +130,160 @@ func TestProjectionsOfSealedAndErasedEvents(t *testing.T) { // G4, G10
 	}
 }
 
-func TestErasureDiscardsDeadLetters(t *testing.T) { // G10
+// What a projection has parked of an entity goes when the entity is erased, and the handler is told, whichever process erases
+// and whether the projection runs or not.
+func TestErasureOfParkedEntities(t *testing.T) { // G10
 	t.Parallel()
-	eachStore(t, func(t *testing.T, store persistence.EventsStore) {
-		handler := new(seen)
-		handler.failWith(func(*projection.Event) error { return errDown })
-		engine := startEngine(t, store, ego.WithProjection("p", &projection.Options{
-			Handler: handler, Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
+	for name, when := range map[string]struct{ running, sealed, failing, disk bool }{
+		"Running":        {running: true},
+		"RunningSealed":  {running: true, sealed: true, disk: true},
+		"Stopped":        {disk: true},
+		"StoppedSealed":  {sealed: true},
+		"FailingAtFirst": {running: true, failing: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			each := eachStore
+			if !when.disk {
+				each = func(t *testing.T, test func(t *testing.T, store persistence.EventsStore)) { test(t, newStore(t)) }
+			}
+			each(t, func(t *testing.T, store persistence.EventsStore) {
+				f := new(forgetful)
+				down := errDown
+				f.Handler = projection.HandlerFunc(func(_ context.Context, event *projection.Event) error {
+					if event.PersistenceID == "a" {
+						return errDown
+					}
+					return f.handle(event)
+				})
+				told := &refusing{forgetful: f}
+				if when.failing {
+					told.err.Store(&down)
+				}
+				var opts []ego.Option
+				if when.sealed {
+					opts = append(opts, ego.WithEncryption(encryption.NewAESEncryptor(store.(encryption.KeyStore))))
+				}
+				engine := startEngine(t, store, append(opts, ego.WithProjection("p", &projection.Options{
+					Handler: told, Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
+				}))...)
+				letters := func() (all []*projection.DeadLetter) {
+					for letter, err := range engine.DeadLetters(t.Context(), "p") {
+						require.NoError(t, err)
+						all = append(all, letter)
+					}
+					return all
+				}
+				open(t, engine, "a")
+				open(t, engine, "b")
+				deposit(t, engine, "a", 3)
+				deposit(t, engine, "a", 3)
+				deposit(t, engine, "b", 3)
+				require.NoError(t, engine.StartProjection(t.Context(), "p"))
+				require.Eventually(t, func() bool { return len(letters()) == 2 }, patience, 20*time.Millisecond)
+				awaitProjection(t, engine, "p", "b", 1)
+				if !when.running {
+					require.NoError(t, engine.StopProjection(t.Context(), "p"))
+				}
+				require.NoError(t, engine.EraseEntity(t.Context(), "a"))
+				if when.failing {
+					require.Eventually(t, func() bool {
+						left := letters()
+						return len(left) == 1 && left[0].SequenceNumber == 3 && left[0].Event == nil
+					}, patience, time.Millisecond, "only the end, which opens to nothing")
+					told.err.Store(nil)
+					require.NoError(t, engine.RetryDeadLetters(t.Context(), "p"))
+				} else {
+					require.Empty(t, letters())
+				}
+				if !when.running {
+					require.NoError(t, engine.StartProjection(t.Context(), "p"))
+				}
+				require.Eventually(t, func() bool { return slices.Contains(f.seen(), "erased a") }, patience, time.Millisecond)
+				require.Empty(t, letters())
+				deposit(t, engine, "b", 1)
+				awaitProjection(t, engine, "p", "b", 2)
+				require.Equal(t, []string{"b", "b"}, slices.DeleteFunc(f.seen(), func(s string) bool { return s == "erased a" }))
+			})
+		})
+	}
+	t.Run("InAnotherProcess", func(t *testing.T) {
+		t.Parallel()
+		for _, sealed := range []bool{false, true} {
+			path := filepath.Join(t.TempDir(), "shared.db")
+			var engines []*ego.Engine
+			f := new(forgetful)
+			f.Handler = projection.HandlerFunc(func(context.Context, *projection.Event) error { return errDown })
+			project := ego.WithProjection("p", &projection.Options{
+				Handler: f, PullInterval: 10 * time.Millisecond,
+				Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
+			})
+			var reader *sqlite.Store
+			for _, opts := range [][]ego.Option{{project}, nil} {
+				reader = openShared(t, path)
+				if sealed {
+					opts = append(opts, ego.WithEncryption(encryption.NewAESEncryptor(reader)))
+				}
+				engines = append(engines, startEngine(t, reader, opts...))
+			}
+			open(t, engines[1], "a")
+			deposit(t, engines[1], "a", 1)
+			require.NoError(t, engines[0].StartProjection(t.Context(), "p"))
+			parked := func() (n int) {
+				for _, err := range reader.DeadLetters(t.Context(), "p") {
+					require.NoError(t, err)
+					n++
+				}
+				return n
+			}
+			require.Eventually(t, func() bool { return parked() == 1 }, patience, time.Millisecond)
+			require.NoError(t, engines[1].EraseEntity(t.Context(), "a"), "it knows nothing of the projection")
+			require.Eventually(t, func() bool { return parked() == 0 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return slices.Contains(f.seen(), "erased a") }, patience, time.Millisecond)
+		}
+	})
+	t.Run("CountedAndDiscarded", func(t *testing.T) {
+		t.Parallel()
+		// The letters of an entity whose key is gone while its end is not reached: what an erasure leaves that was cut off.
+		store := newFile(t)
+		keys := encryption.NewAESEncryptor(store)
+		engine := startEngine(t, store, ego.WithEncryption(keys), ego.WithProjection("p", &projection.Options{
+			Handler:  projection.HandlerFunc(func(context.Context, *projection.Event) error { return errDown }),
+			Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
 		}))
-		letters := func() (ids []string) {
+		open(t, engine, "a")
+		deposit(t, engine, "a", 1)
+		deposit(t, engine, "a", 1)
+		require.NoError(t, engine.StartProjection(t.Context(), "p"))
+		letters := func() (all []*projection.DeadLetter) {
 			for letter, err := range engine.DeadLetters(t.Context(), "p") {
 				require.NoError(t, err)
-				ids = append(ids, letter.Event.PersistenceID)
+				all = append(all, letter)
 			}
-			return ids
+			return all
 		}
-		open(t, engine, "a")
-		open(t, engine, "b")
-		deposit(t, engine, "a", 3)
-		deposit(t, engine, "b", 3)
-		require.NoError(t, engine.StartProjection(t.Context(), "p"))
-		require.Eventually(t, func() bool { return len(letters()) == 2 }, patience, time.Millisecond)
-		require.NoError(t, engine.EraseEntity(t.Context(), "a"))
-		require.Equal(t, []string{"b"}, letters())
+		require.Eventually(t, func() bool { return len(letters()) == 2 }, patience, 20*time.Millisecond)
+		require.NotNil(t, letters()[0].Event)
+		require.NoError(t, keys.BeginErasure(t.Context(), "a"))
+		for _, letter := range letters() {
+			require.Nil(t, letter.Event, "nothing to see")
+			require.Equal(t, "a", letter.PersistenceID)
+		}
+		require.Len(t, letters(), 2)
+		require.NoError(t, engine.DiscardDeadLetters(t.Context(), "p", "a"))
+		require.Empty(t, letters())
 	})
+}
+
+// refusing is told of erasures and may fail then.
+type refusing struct {
+	*forgetful
+	err atomic.Pointer[error]
+}
+
+func (r *refusing) OnErased(ctx context.Context, id string) error {
+	if err := r.err.Load(); err != nil {
+		return *err
+	}
+	return r.forgetful.OnErased(ctx, id)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/consumer"
+	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/publishing"
 	"github.com/actorkeep/ego/projection"
 	"github.com/actorkeep/ego/publisher"
@@ -128,6 +129,7 @@ func (p *publication) spec(n *node) consumer.Spec {
 		Recovery:     options.Recovery,
 		StartFrom:    options.StartFrom,
 		FromNow:      options.FromNow,
+		Erasure:      envelope.IsErasure,
 	}
 }
 

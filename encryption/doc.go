@@ -29,8 +29,9 @@
 //
 // Not sealed, because stores, fences and consumers work with them: entity ids, kinds, sequence numbers and revisions,
 // shards and positions, times, type urls, schema versions, command, correlation and causation ids, trace contexts, tags,
-// user metadata, writer ids, the command ids and revisions of dedup windows, and the names, kinds and due times of timers.
-// The length of a payload shows as well. Put nothing personal into ids, tags and metadata.
+// user metadata, writer ids, the command ids and revisions of dedup windows, the names, kinds and due times of timers, and
+// the reasons of dead letters, which are the texts of errors of handlers. The event in a dead letter is sealed as in the
+// journal. The length of a payload shows as well. Put nothing personal into ids, tags, metadata and errors.
 // Records that were stored before encryption was turned on stay as they are, and readable.
 //
 // # Erasure

@@ -69,7 +69,8 @@ type Spec struct {
 	StartFrom    time.Time // see projection.Options
 	FromNow      bool
 
-	Erasure func(stored *egopb.Event) bool // tells the ends of erased entities, which the sink gets unopened; nil: none
+	Erasure func(stored *egopb.Event) bool // tells the ends of erased entities, at which their dead letters go; nil: none
+	Forgets bool                           // the sink gets these ends too, unopened
 
 	heads map[uint32]uint64 // when the consumer was started, for FromNow
 

@@ -110,7 +110,7 @@ func (w *worker) prepare(items []item) {
 func (w *worker) open(it *item) {
 	stored := it.record.Stored
 	if it.record.Erases = w.spec.Erasure != nil && w.spec.Erasure(stored); it.record.Erases {
-		return
+		return // see handleEnd
 	}
 	if stored.GetDeleted() || !w.spec.Filter.MatchesRecord(stored.GetKind(), stored.GetTags()) {
 		it.pass = true

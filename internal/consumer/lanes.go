@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/actorkeep/ego/projection"
 )
@@ -10,7 +11,7 @@ import (
 type lane struct {
 	items    []*item
 	entities []string // whose they are, when lanes run side by side
-	single   bool     // they have been offered at once, in vain
+	single   bool     // those up to the next end have been offered at once, in vain
 }
 
 // undone returns the items that are not done.
@@ -24,10 +25,36 @@ func undone(items []item) []*item {
 	return left
 }
 
-// handleLane has the items handled that are not done: all at once when the sink can, one by one when that fails. It runs
-// within [survive].
+// handleLane has the items handled that are not done, up to each end of an erased entity, and then that. It runs within
+// [survive].
 func (w *worker) handleLane(l *lane) error {
-	items, err := w.parkHeld(stillUndone(l.items))
+	for items := stillUndone(l.items); len(items) > 0; items = stillUndone(items) {
+		n := untilEnd(items)
+		if n == 0 {
+			if err := w.handleEnd(items[0], w.spec.Sink.Handle); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.handleRun(l, items[:n:n]); err != nil {
+			return err
+		}
+		l.single = false
+	}
+	return nil
+}
+
+// untilEnd counts the items before the first end of an erased entity.
+func untilEnd(items []*item) int {
+	if n := slices.IndexFunc(items, func(it *item) bool { return it.record.Erases }); n >= 0 {
+		return n
+	}
+	return len(items)
+}
+
+// handleRun has the items handled that are not done: all at once when the sink can, one by one when that fails.
+func (w *worker) handleRun(l *lane, items []*item) error {
+	items, err := w.parkHeld(items)
 	if err != nil || len(items) == 0 {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // requestsName is the consumer whose dead letters are requests about the dead letters of others: kind names the consumer,
 // the persistence id the entity, the reason what to do. The process that owns the shard finds them, carries them out and
-// deletes them; they survive whatever dies in between.
+// deletes them; they survive whatever dies in between. The sequence number is the end that a life to forget has.
 const requestsName = "ego.requests"
 
 // ErrNoLetters reports a group without a dead-letter store.
@@ -21,25 +21,32 @@ var ErrNoLetters = errors.New("consumer: no dead-letter store")
 // RetryLetters offers the dead letters of a consumer again, those of the entities given or all, in order, and returns when
 // that is done. One that fails goes back in its place, with those of its entity behind it, and is no error.
 func (g *Group) RetryLetters(ctx context.Context, spec Spec, ids ...string) error {
-	return g.settle(ctx, spec, retry, ids)
+	return g.settle(ctx, spec, order{action: retry, ids: ids})
 }
 
 // DiscardLetters deletes dead letters of a consumer, those of the entities given or all, and returns when that is done.
 func (g *Group) DiscardLetters(ctx context.Context, spec Spec, ids ...string) error {
-	return g.settle(ctx, spec, discard, ids)
+	return g.settle(ctx, spec, order{action: discard, ids: ids})
 }
 
-func (g *Group) settle(ctx context.Context, spec Spec, what action, ids []string) error {
+// ForgetLetters deletes the dead letters of an entity whose life ended with a number, and returns when that is done. It leaves
+// those of its next life, and ends that a sink has failed at.
+func (g *Group) ForgetLetters(ctx context.Context, spec Spec, id string, end uint64) error {
+	return g.settle(ctx, spec, order{action: forget, ids: []string{id}, end: end})
+}
+
+func (g *Group) settle(ctx context.Context, spec Spec, what order) error {
 	if g.config.Letters == nil {
 		return ErrNoLetters
 	}
-	entities, err := g.parkedByShard(ctx, spec.Name, ids)
+	entities, err := g.parkedByShard(ctx, spec.Name, what.ids)
 	if err != nil {
 		return err
 	}
 	var problems []error
 	for shard, ids := range entities {
-		if err := g.settleShard(ctx, spec.withDefaults(), shard, what, ids); err != nil {
+		what.ids = ids
+		if err := g.settleShard(ctx, spec.withDefaults(), shard, what); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -63,15 +70,15 @@ func (g *Group) parkedByShard(ctx context.Context, consumer string, ids []string
 
 // settleShard has the owner of a shard carry out an action: the worker of this process, or this call when nobody is the
 // owner, or else the process that is.
-func (g *Group) settleShard(ctx context.Context, spec Spec, shard uint32, what action, ids []string) error {
+func (g *Group) settleShard(ctx context.Context, spec Spec, shard uint32, what order) error {
 	for {
-		o := &order{action: what, ids: ids, done: make(chan error, 1)}
+		o := &order{action: what.action, ids: what.ids, end: what.end, done: make(chan error, 1)}
 		if w := g.localWorker(spec.Name, shard); w != nil {
 			w.submit(o)
 		} else if ok, err := g.settleAsOwner(ctx, spec, shard, o); err != nil {
 			return err
 		} else if !ok {
-			return g.request(ctx, spec.Name, shard, what, ids)
+			return g.request(ctx, spec.Name, shard, what)
 		}
 		select {
 		case err := <-o.done:
@@ -120,16 +127,16 @@ func (g *Group) settleAsOwner(ctx context.Context, spec Spec, shard uint32, o *o
 }
 
 // request asks the owner of a shard in another process, and waits until it has obeyed.
-func (g *Group) request(ctx context.Context, consumer string, shard uint32, what action, ids []string) error {
-	letters := make([]*egopb.DeadLetter, len(ids))
-	for i, id := range ids {
+func (g *Group) request(ctx context.Context, consumer string, shard uint32, what order) error {
+	letters := make([]*egopb.DeadLetter, len(what.ids))
+	for i, id := range what.ids {
 		letters[i] = &egopb.DeadLetter{
 			Consumer: requestsName,
 			Event: &egopb.Event{
-				PersistenceId: id, SequenceNumber: 1, Shard: shard, Kind: consumer,
+				PersistenceId: id, SequenceNumber: max(what.end, 1), Shard: shard, Kind: consumer,
 				Position: uint64(time.Now().UnixNano()) + uint64(i), // tells it from all others
 			},
-			Reason:       string(what),
+			Reason:       string(what.action),
 			TimeUnixNano: time.Now().UnixNano(),
 		}
 	}
@@ -233,6 +240,7 @@ func (g *Group) serve(w *worker, request *egopb.DeadLetter) {
 	o := &order{
 		action: action(request.GetReason()),
 		ids:    []string{request.GetEvent().GetPersistenceId()},
+		end:    request.GetEvent().GetSequenceNumber(),
 		done:   make(chan error, 1),
 	}
 	w.submit(o)

@@ -17,6 +17,7 @@ type action string
 const (
 	retry   action = "retry"
 	discard action = "discard"
+	forget  action = "forget" // discard those of a life that was erased
 )
 
 // An order asks a worker to do something to the dead letters of its shard. Only the owner of a shard touches them: it alone
@@ -24,6 +25,7 @@ const (
 type order struct {
 	action action
 	ids    []string   // entities
+	end    uint64     // the number that ended the life to forget
 	done   chan error // of one place
 }
 
@@ -86,9 +88,12 @@ func (w *worker) settleLetters(o *order) error {
 		if err != nil {
 			return err
 		}
-		if o.action == discard {
+		switch o.action {
+		case discard:
 			err = w.discardLetters(letters)
-		} else {
+		case forget:
+			err = w.discardLetters(w.ofErasedLife(letters, o.end))
+		default:
 			err = w.retryLetters(letters)
 		}
 		if err == nil {
@@ -102,14 +107,19 @@ func (w *worker) settleLetters(o *order) error {
 }
 
 // letters returns the dead letters of an entity in order, but for those that come again because the offset is before them.
-func (w *worker) letters(id string) (letters []*egopb.DeadLetter, err error) {
+func (w *worker) letters(id string) ([]*egopb.DeadLetter, error) {
+	return w.lettersUpTo(id, w.recorded.Load())
+}
+
+// lettersUpTo returns the dead letters of an entity up to a position, in order.
+func (w *worker) lettersUpTo(id string, position uint64) (letters []*egopb.DeadLetter, err error) {
 	err = w.persist("read dead letters", func(ctx context.Context) error {
 		letters = nil
 		for letter, err := range w.group.config.Letters.DeadLetters(ctx, w.spec.Name, id) {
 			if err != nil {
 				return err
 			}
-			if event := letter.GetEvent(); event.GetShard() == w.shard && event.GetPosition() <= w.recorded.Load() {
+			if event := letter.GetEvent(); event.GetShard() == w.shard && event.GetPosition() <= position {
 				letters = append(letters, letter)
 			}
 		}
@@ -191,6 +201,11 @@ func (w *worker) retryLetter(it *item) error {
 }
 
 func (w *worker) retryInTransaction(ctx context.Context, record *Record) error {
+	if record.Erases {
+		if err := w.spec.Sink.Handle(ctx, record); err != nil {
+			return err
+		}
+	}
 	sink, ok := w.spec.Sink.(interface {
 		retrier() (projection.TransactionalRetrier, bool)
 	})

@@ -3,7 +3,6 @@ package consumer
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/offsetstore"
@@ -37,7 +36,8 @@ type Sink interface {
 	Handle(ctx context.Context, record *Record) error
 }
 
-// A BatchSink takes many records of a shard at once. After an error they are offered to Handle one by one.
+// A BatchSink takes many records of a shard at once, no ends of erased entities among them. After an error they are offered
+// to Handle one by one.
 type BatchSink interface {
 	HandleBatch(ctx context.Context, records []*Record) error
 }
@@ -107,14 +107,8 @@ type batchSink struct {
 }
 
 func (s batchSink) HandleBatch(ctx context.Context, records []*Record) error {
-	if slices.ContainsFunc(records, func(r *Record) bool { return r.Erases }) {
-		return errNotAsBatch
-	}
 	return s.batch.HandleBatch(ctx, flatten(records))
 }
-
-// errNotAsBatch has the records of a batch offered one by one.
-var errNotAsBatch = errors.New("consumer: the batch holds the end of an erased entity")
 
 type transactionalSink struct {
 	handlerSink

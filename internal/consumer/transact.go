@@ -8,14 +8,43 @@ import (
 	"github.com/actorkeep/ego/projection"
 )
 
-// transact has a page handled by a sink that commits the offset itself: in one transaction, or in one for each event when
-// that fails.
+// transact has a page handled by a sink that commits the offset itself, up to each end of an erased entity, and then that. What
+// is recorded already is left alone.
 func (w *worker) transact(sink TransactionalSink, items []item) error {
+	for len(items) > 0 {
+		n := 0
+		for n < len(items) && !items[n].record.Erases {
+			n++
+		}
+		if n > 0 {
+			if err := w.transactRun(sink, items[:n]); err != nil {
+				return err
+			}
+			items = items[n:]
+			continue
+		}
+		var failed error
+		if end := &items[0]; !end.done.Load() {
+			failed = w.handleEnd(end, func(_ context.Context, record *Record) error { return w.transactOne(sink, record) })
+		}
+		if err := errors.Join(w.catchUp(items[:1]), failed); err != nil {
+			return err
+		}
+		items = items[1:]
+	}
+	return nil
+}
+
+// transactRun has items handled in one transaction, or in one for each when that fails.
+func (w *worker) transactRun(sink TransactionalSink, items []item) error {
+	last := items[len(items)-1].position()
+	if last <= w.recorded.Load() {
+		return nil
+	}
 	lane, err := w.parkHeld(undone(items))
 	if err != nil {
 		return err
 	}
-	last := items[len(items)-1].position()
 	done, err := w.transactBatch(sink, lane, last)
 	if done || err != nil {
 		return err
@@ -52,7 +81,7 @@ func (w *worker) catchUp(items []item) error {
 func (w *worker) transactBatch(sink TransactionalSink, lane []*item, position uint64) (bool, error) {
 	var events []*projection.Event
 	for _, it := range lane {
-		if it.err != nil || it.record.Erases {
+		if it.err != nil {
 			return false, nil // it is opened again when it is offered by itself
 		}
 		events = append(events, it.record.Opened...)

@@ -35,6 +35,17 @@ func (e *Entity) admit(ctx context.Context) error {
 	return &encryption.ErasedError{PersistenceID: e.id}
 }
 
+// mayBegin returns nil when an entity, of which an erasure is the last that is stored, may begin another life.
+func (s *Shared) mayBegin(ctx context.Context, id string) error {
+	switch {
+	case !s.StartAnew:
+		return &encryption.ErasedError{PersistenceID: id}
+	case s.Finished == nil:
+		return nil
+	}
+	return s.Finished(ctx, id)
+}
+
 // notPacked says why a message was not packed: the handler that made it is to blame, unless it is its key that is missing.
 func notPacked(what string, message proto.Message, err error) error {
 	if errors.Is(err, encryption.ErrErased) {

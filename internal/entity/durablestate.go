@@ -114,7 +114,13 @@ func (m *durableState) read(ctx context.Context, commands *window) (memory, erro
 	if err := CheckKind(record.GetKind(), m.kind); err != nil {
 		return memory{}, err
 	}
-	if record.GetDeleted() || m.shared.StartAnew && envelope.IsErasedState(record) {
+	if record.GetDeleted() {
+		return memory{state: initial, revision: record.GetRevision()}, nil
+	}
+	if envelope.IsErasedState(record) {
+		if err := m.shared.mayBegin(ctx, m.id); err != nil {
+			return memory{}, err
+		}
 		return memory{state: initial, revision: record.GetRevision()}, nil
 	}
 	state, err := m.shared.Codec.OpenState(ctx, record)

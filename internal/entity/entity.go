@@ -37,6 +37,14 @@ type Shared struct {
 	Now           func() time.Time
 	Verify        bool // answers that write nothing are given only if the memory is what the store holds
 
+	// MemoryTime bounds how long the store may have had no say in the memory of an entity when an answer that writes
+	// nothing is given from it. Zero trusts it for ever.
+	MemoryTime time.Duration
+
+	// Finished returns an error unless the erasure of an entity, which has ended, is finished, so that another life may
+	// begin. Nil lets it begin at once.
+	Finished func(ctx context.Context, id string) error
+
 	WriteTimeout    time.Duration // bounds one write of a state
 	RecoveryTimeout time.Duration // bounds one attempt to recover an entity
 	StartAnew       bool          // an entity that was erased begins another life; else its commands are refused
@@ -80,8 +88,8 @@ type model interface {
 	pending() int
 	// store makes what is pending durable, all or nothing. Nothing is pending afterwards, whatever the outcome.
 	store(ctx context.Context, commands *window) error
-	// latest returns the revision that the store holds.
-	latest(ctx context.Context) (uint64, error)
+	// latest returns the revision that the store holds, and whether it is the end of an erased entity.
+	latest(ctx context.Context) (revision uint64, erased bool, err error)
 	// stored is told of the memory that has become durable, once its commands are answered.
 	stored(ctx context.Context, durable memory, commands *window)
 	// discard forgets what is pending.
@@ -95,11 +103,12 @@ type Entity struct {
 	settings *Settings
 	shared   *Shared
 
-	live      bool   // memory is what the store holds
-	erasures  uint64 // how often the entity had been erased when it was recovered
-	stopped   bool   // to be let go
-	committed memory // durable
-	candidate memory // committed and what is pending
+	live      bool      // memory is what the store holds
+	erasures  uint64    // how often the entity had been erased when it was recovered
+	stopped   bool      // to be let go
+	confirmed time.Time // when the store had the last say in the memory
+	committed memory    // durable
+	candidate memory    // committed and what is pending
 	commands  window
 
 	rest       *Request   // not yet begun
@@ -143,10 +152,15 @@ func (e *Entity) handle(ctx context.Context, r *Request) error {
 	}
 	e.decide(r)
 	e.join(r)
-	if e.model.pending() >= e.settings.BatchThreshold || e.settings.BatchThreshold <= 1 || !e.live {
+	if e.full() {
 		e.flush(ctx)
 	}
 	return nil
+}
+
+// full reports whether the group must not wait for others.
+func (e *Entity) full() bool {
+	return e.model.pending() >= e.settings.BatchThreshold || e.settings.BatchThreshold <= 1 || !e.live
 }
 
 // ensureLive recovers a cold entity. After a failure it waits before it tries again, longer each time.
@@ -159,7 +173,7 @@ func (e *Entity) ensureLive(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, e.shared.RecoveryTimeout)
 	defer cancel()
-	started := time.Now()
+	started, confirmed := time.Now(), e.shared.Now()
 	m, replayed, err := e.model.load(ctx, &e.commands)
 	e.shared.Telemetry.Recovered(e.kind, replayed, time.Since(started), err)
 	if errors.Is(err, encryption.ErrErased) {
@@ -172,7 +186,7 @@ func (e *Entity) ensureLive(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrRecovery, err)
 	}
 	e.recovery.succeeded()
-	e.committed, e.candidate, e.live = m, m, true
+	e.committed, e.candidate, e.live, e.confirmed = m, m, true, confirmed
 	return nil
 }
 
@@ -250,21 +264,27 @@ func (e *Entity) Committed() (state proto.Message, live bool) { return e.committ
 
 // flush makes everything pending durable and answers the group.
 func (e *Entity) flush(ctx context.Context) {
-	changed := e.model.pending() > 0
-	var err error
-	switch {
-	case changed:
-		if err = e.model.store(ctx, &e.commands); err != nil {
-			err = writeError(err)
-		}
-	case e.shared.Verify && len(e.group) > 0:
-		err = e.verify(ctx)
+	if e.model.pending() == 0 {
+		e.answer(ctx)
+		return
 	}
-	if err != nil {
+	began := e.shared.Now()
+	if err := e.model.store(ctx, &e.commands); err != nil {
+		err = e.writeError(ctx, err)
 		e.goCold()
 		e.failGroup(err)
 		return
 	}
+	e.confirmed = began
+	live := e.live
+	e.deliver()
+	if live {
+		e.model.stored(ctx, e.committed, &e.commands)
+	}
+}
+
+// deliver answers the group from memory that is durable.
+func (e *Entity) deliver() {
 	e.committed = e.candidate
 	for i, r := range e.group {
 		e.group[i] = nil
@@ -273,8 +293,6 @@ func (e *Entity) flush(ctx context.Context) {
 	e.group = e.group[:0]
 	if !e.live {
 		e.goCold()
-	} else if changed {
-		e.model.stored(ctx, e.committed, &e.commands)
 	}
 }
 
@@ -308,10 +326,14 @@ func (e *Entity) Abort(err error) {
 	e.failRest(err)
 }
 
-// writeError says what a failed write means for its commands.
-func writeError(err error) error {
+// writeError says what a failed write means for its commands. Of a writer that was overtaken it says by what: the end of
+// an erased entity is no conflict that goes away.
+func (e *Entity) writeError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, persistence.ErrConflict):
+		if e.ended(ctx) {
+			return &encryption.ErasedError{PersistenceID: e.id}
+		}
 		return err
 	case persistence.NotWritten(err):
 		return fmt.Errorf("%w: %w", ErrWriteFailed, err)

@@ -157,8 +157,10 @@ func (m *eventSourced) replayOnce(ctx context.Context, from memory, to uint64, c
 	switch {
 	case broken != nil:
 		return memory{}, broken
-	case ended && !m.shared.StartAnew:
-		return memory{}, &encryption.ErasedError{PersistenceID: m.id}
+	case ended:
+		if err := m.shared.mayBegin(ctx, m.id); err != nil {
+			return memory{}, err
+		}
 	case current.revision == from.revision:
 		return current, m.checkNothingAfter(ctx, from.revision, to)
 	}

@@ -50,8 +50,9 @@ type Config struct {
 	// OnErased tells the program; nil for nobody.
 	OnErased func(ctx context.Context, id string) error
 
-	// Letters discards what consumers have set aside of an entity; nil for none.
-	Letters func(ctx context.Context, id string) error
+	// Letters discards what consumers have set aside of an entity below the numbers that end its journal and its states, zero
+	// for one that it does not have; nil for none.
+	Letters func(ctx context.Context, id string, event, state uint64) error
 
 	KeepSealed bool // leave sealed events in the journal
 }
@@ -87,19 +88,20 @@ func (e *Eraser) Erase(ctx context.Context, id string, hint Hint) error {
 			return fmt.Errorf("the erasure cannot begin: %w", err)
 		}
 	}
+	r := &run{Eraser: e, id: id, hint: hint}
 	for _, step := range []struct {
 		what string
-		do   func(ctx context.Context, id string, hint Hint) error
+		do   func(ctx context.Context) error
 	}{
-		{"the live entity cannot be stopped", func(ctx context.Context, id string, _ Hint) error { return e.config.LetGo(ctx, id) }},
-		{"the journal cannot be erased", e.eraseJournal},
-		{"the state cannot be erased", e.eraseState},
-		{"the timers cannot be erased", e.eraseTimers},
-		{"the dead letters cannot be erased", e.eraseLetters},
-		{"the program cannot forget", e.tell},
-		{"the files cannot be scrubbed", e.scrub},
+		{"the live entity cannot be stopped", r.letGo},
+		{"the journal cannot be erased", r.eraseJournal},
+		{"the state cannot be erased", r.eraseState},
+		{"the timers cannot be erased", r.eraseTimers},
+		{"the dead letters cannot be erased", r.eraseLetters},
+		{"the program cannot forget", r.tell},
+		{"the files cannot be scrubbed", r.scrub},
 	} {
-		if err := step.do(ctx, id, hint); err != nil {
+		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
@@ -136,6 +138,15 @@ func (e *Eraser) known(ctx context.Context, id string, hint Hint) (bool, error) 
 
 // pendingPage is how many pending erasures are read at once.
 const pendingPage = 100
+
+// Pending reports whether any erasure was begun and not finished.
+func (e *Eraser) Pending(ctx context.Context) (bool, error) {
+	if e.config.Erasures == nil {
+		return false, nil
+	}
+	ids, err := e.config.Erasures.PendingErasures(ctx, "", 1)
+	return len(ids) > 0, err
+}
 
 // Resume finishes the erasures that were begun, by this process or another, and not finished. It returns the errors of
 // those that still are not, joined.

@@ -9,28 +9,39 @@ import (
 	"github.com/actorkeep/ego/persistence"
 )
 
+// A run is one pass over the steps.
+type run struct {
+	*Eraser
+	id   string
+	hint Hint
+
+	event, state uint64 // the numbers that end the journal and the states; zero for one that there is not
+}
+
+// letGo ends the live entity.
+func (r *run) letGo(ctx context.Context) error { return r.config.LetGo(ctx, r.id) }
+
 // eraseJournal ends the journal of an entity and deletes what is before its end.
-func (e *Eraser) eraseJournal(ctx context.Context, id string, hint Hint) error {
-	if e.config.Events == nil {
+func (r *run) eraseJournal(ctx context.Context) (err error) {
+	if r.config.Events == nil {
 		return nil
 	}
-	end, err := e.endJournal(ctx, id, hint)
-	if err != nil || end == 0 {
+	if r.event, err = r.endJournal(ctx, r.id, r.hint); err != nil || r.event == 0 {
 		return err
 	}
-	last, err := e.deletable(ctx, id, end-1)
+	last, err := r.deletable(ctx, r.id, r.event-1)
 	if err != nil {
 		return err
 	}
 	if last > 0 {
-		if err := e.config.Events.DeleteEvents(ctx, id, last); err != nil {
+		if err := r.config.Events.DeleteEvents(ctx, r.id, last); err != nil {
 			return err
 		}
 	}
-	if e.config.Snapshots == nil {
+	if r.config.Snapshots == nil {
 		return nil
 	}
-	return e.config.Snapshots.DeleteSnapshots(ctx, id, end)
+	return r.config.Snapshots.DeleteSnapshots(ctx, r.id, r.event)
 }
 
 // endJournal appends the event that ends the life of an entity, unless it is the last one already, and returns its number,
@@ -84,64 +95,68 @@ func (e *Eraser) deletable(ctx context.Context, id string, last uint64) (uint64,
 }
 
 // eraseState replaces the durable state of an entity with the state that ends its life.
-func (e *Eraser) eraseState(ctx context.Context, id string, hint Hint) error {
-	if e.config.States == nil {
+func (r *run) eraseState(ctx context.Context) error {
+	if r.config.States == nil {
 		return nil
 	}
 	for {
-		latest, err := e.config.States.GetLatestState(ctx, id)
-		if err != nil || envelope.IsErasedState(latest) {
+		latest, err := r.config.States.GetLatestState(ctx, r.id)
+		if err != nil {
 			return err
+		}
+		if envelope.IsErasedState(latest) {
+			r.state = latest.GetRevision()
+			return nil
 		}
 		kind := latest.GetKind()
 		if latest == nil {
-			if kind = hint.Kind; kind == "" || !hint.Durable {
+			if kind = r.hint.Kind; kind == "" || !r.hint.Durable {
 				return nil
 			}
 		}
-		now := e.config.Now().UnixNano()
+		now := r.config.Now().UnixNano()
 		end := &egopb.DurableState{
-			PersistenceId: id,
+			PersistenceId: r.id,
 			Revision:      latest.GetRevision() + 1,
 			Kind:          kind,
 			State:         envelope.NewErasure(now),
 			TimeUnixNano:  now,
-			WriterId:      e.config.WriterID,
+			WriterId:      r.config.WriterID,
 		}
-		if err := e.config.States.WriteState(ctx, end); err != nil && !errors.Is(err, persistence.ErrConflict) {
+		if err := r.config.States.WriteState(ctx, end); err != nil && !errors.Is(err, persistence.ErrConflict) {
 			return err
 		}
 	}
 }
 
 // eraseTimers cancels the timers of an entity.
-func (e *Eraser) eraseTimers(ctx context.Context, id string, _ Hint) error {
-	if e.config.Timers == nil {
+func (r *run) eraseTimers(ctx context.Context) error {
+	if r.config.Timers == nil {
 		return nil
 	}
-	return e.config.Timers.CancelTimers(ctx, id)
+	return r.config.Timers.CancelTimers(ctx, r.id)
 }
 
 // eraseLetters discards the dead letters of an entity.
-func (e *Eraser) eraseLetters(ctx context.Context, id string, _ Hint) error {
-	if e.config.Letters == nil {
+func (r *run) eraseLetters(ctx context.Context) error {
+	if r.config.Letters == nil {
 		return nil
 	}
-	return e.config.Letters(ctx, id)
+	return r.config.Letters(ctx, r.id, r.event, r.state)
 }
 
 // tell lets the program forget what it knows of an entity.
-func (e *Eraser) tell(ctx context.Context, id string, _ Hint) error {
-	if e.config.OnErased == nil {
+func (r *run) tell(ctx context.Context) error {
+	if r.config.OnErased == nil {
 		return nil
 	}
-	return e.config.OnErased(ctx, id)
+	return r.config.OnErased(ctx, r.id)
 }
 
 // scrub removes what the stores have deleted from their files.
-func (e *Eraser) scrub(ctx context.Context, _ string, _ Hint) error {
+func (r *run) scrub(ctx context.Context) error {
 	var problems []error
-	for _, s := range e.config.Scrubbers {
+	for _, s := range r.config.Scrubbers {
 		problems = append(problems, s.Scrub(ctx))
 	}
 	return errors.Join(problems...)

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"fmt"
 	"slices"
 )
 
@@ -26,4 +27,24 @@ func (w *Writer) Forget(ctx context.Context, id string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// withdraw deletes a snapshot of an entity that another process has erased before it was written: that process may have
+// deleted the snapshots already. It reports whether it was so.
+func (w *Writer) withdraw(ctx context.Context, job *Job) (bool, error) {
+	if w.config.Erasure == nil {
+		return false, nil
+	}
+	id := job.Snapshot.GetPersistenceId()
+	latest, err := w.config.Events.GetLatestEvent(ctx, id)
+	if err != nil {
+		return false, fmt.Errorf("whether the entity was erased is not known: %w", err)
+	}
+	if !w.config.Erasure(latest) {
+		return false, nil
+	}
+	if err := w.config.Snapshots.DeleteSnapshots(ctx, id, latest.GetSequenceNumber()); err != nil {
+		return false, fmt.Errorf("the snapshot of an erased entity was not deleted: %w", err)
+	}
+	return true, nil
 }

@@ -39,7 +39,8 @@ type Job struct {
 type Config struct {
 	Snapshots persistence.SnapshotStore
 	Events    persistence.EventsStore
-	Timeout   time.Duration // of one call to a store
+	Erasure   func(event *egopb.Event) bool // tells the end of an erased entity; nil: none is ever erased
+	Timeout   time.Duration                 // of one call to a store
 
 	// Unread returns a position of an entity's shard above which consumers have events to read; events above it are not
 	// deleted. It is false when there are no consumers. It may be nil.
@@ -223,6 +224,9 @@ func (w *Writer) run(job *Job) (err error) {
 			return fmt.Errorf("the snapshot was not written: %w", err)
 		}
 		job.written = true
+	}
+	if ended, err := w.withdraw(ctx, job); ended || err != nil {
+		return err
 	}
 	return w.retain(ctx, job)
 }

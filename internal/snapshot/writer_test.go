@@ -222,3 +222,31 @@ func TestWriter(t *testing.T) {
 		})
 	})
 }
+
+// Another process erases the entity before a snapshot of its memory is written: the snapshot goes.
+func TestErasedElsewhere(t *testing.T) { // G10
+	t.Parallel()
+	store := memory.NewStore()
+	require.NoError(t, store.Connect(t.Context()))
+	faulty := &flaky{Store: store, hold: make(chan struct{})}
+	w := snapshot.NewWriter(snapshot.Config{
+		Snapshots: faulty, Events: store, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler),
+		Erasure: func(event *egopb.Event) bool { return event.GetKind() == "end" },
+	})
+	write := func(id string, number uint64, kind string) {
+		require.NoError(t, store.WriteEvents(t.Context(), []*egopb.Event{{PersistenceId: id, SequenceNumber: number, Kind: kind, Payload: new(anypb.Any)}}))
+	}
+	write("a", 1, "account")
+	write("b", 1, "account")
+	require.True(t, w.Offer(job("a", 1, snapshot.Retention{})))
+	require.True(t, w.Offer(job("b", 1, snapshot.Retention{})))
+	write("a", 2, "end")
+	close(faulty.hold)
+	require.NoError(t, w.Stop(t.Context()))
+	erased, err := store.GetLatestSnapshot(t.Context(), "a")
+	require.NoError(t, err)
+	require.Nil(t, erased)
+	kept, err := store.GetLatestSnapshot(t.Context(), "b")
+	require.NoError(t, err)
+	require.NotNil(t, kept)
+}

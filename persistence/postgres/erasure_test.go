@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"os/exec"
 	"strings"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"github.com/actorkeep/ego/internal/pgtest"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence/postgres"
+	"github.com/actorkeep/ego/projection"
 )
 
 // After an erasure a dump holds nothing of the entity: no plain text and no key.
@@ -73,4 +76,68 @@ func hexOf(value []byte) string { return hex.EncodeToString(value) }
 // contains reports whether a dump has a text, plain or in the bytes of a column.
 func contains(dump, text string) bool {
 	return strings.Contains(dump, text) || strings.Contains(dump, hexOf([]byte(text)))
+}
+
+// Two processes share a schema. One holds the entity live, and has parked an event of it, while the other erases it.
+func TestErasureReachesOtherProcesses(t *testing.T) { // G10
+	t.Parallel()
+	for name, sealed := range map[string]bool{"Plain": false, "Sealed": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			schema := pgtest.Schema(t)
+			handler := &told{erased: make(chan string, 10)}
+			start := func(opts ...ego.Option) (*ego.Engine, *postgres.Store) {
+				store, _ := connect(t, schema, postgres.WithShards(2))
+				opts = append(opts, ego.WithMemoryTime(1))
+				if sealed {
+					opts = append(opts, ego.WithEncryption(encryption.NewAESEncryptor(store, encryption.WithCacheTime(1))))
+				}
+				engine := ego.NewEngine("test", store, opts...)
+				require.NoError(t, engine.Start(t.Context()))
+				t.Cleanup(func() { require.NoError(t, engine.Stop(context.Background())) })
+				require.NoError(t, engine.Entity(t.Context(), testaccount.New("a")))
+				return engine, store
+			}
+			one, _ := start()
+			other, store := start(ego.WithProjection("p", &projection.Options{
+				Handler: handler, PullInterval: 10 * time.Millisecond,
+				Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park), projection.WithRetries(0)),
+			}))
+			parked := func() (n int) {
+				for _, err := range store.DeadLetters(t.Context(), "p") {
+					require.NoError(t, err)
+					n++
+				}
+				return n
+			}
+			_, _, err := other.SendCommand(t.Context(), "a", &testpb.Deposit{Amount: 1}, time.Minute)
+			require.NoError(t, err)
+			require.NoError(t, other.StartProjection(t.Context(), "p"))
+			require.Eventually(t, func() bool { return parked() == 1 }, time.Minute, 10*time.Millisecond)
+
+			require.NoError(t, one.EraseEntity(t.Context(), "a"))
+			_, _, err = other.EntityState(t.Context(), "a", time.Minute)
+			require.ErrorIs(t, err, ego.ErrErased)
+			_, _, err = other.SendCommand(t.Context(), "a", &testpb.Deposit{Amount: 1}, time.Minute)
+			require.ErrorIs(t, err, ego.ErrErased)
+			_, err = other.StateAt(t.Context(), testaccount.New("a"), 1)
+			require.ErrorIs(t, err, ego.ErrErased)
+			for event, err := range other.History(t.Context(), "a", 0, 0) {
+				require.NoError(t, err)
+				require.Failf(t, "history", "event %d is left", event.SequenceNumber)
+			}
+			require.Equal(t, "a", <-handler.erased)
+			require.Eventually(t, func() bool { return parked() == 0 }, time.Minute, 10*time.Millisecond)
+		})
+	}
+}
+
+// told is a handler that fails at every event and is told of erasures.
+type told struct{ erased chan string }
+
+func (*told) Handle(context.Context, *projection.Event) error { return errors.New("not now") }
+
+func (h *told) OnErased(_ context.Context, id string) error {
+	h.erased <- id
+	return nil
 }
