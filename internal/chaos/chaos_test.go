@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -72,7 +73,13 @@ func chaos(t *testing.T, target string) {
 	c.backend = b
 
 	for range processes {
-		c.victims = append(c.victims, c.start())
+		v := &victim{target: target}
+		if strings.HasPrefix(target, "host=") {
+			v.network = newNetwork(t, target)
+			v.target = v.network.target
+		}
+		c.start(v)
+		c.victims = append(c.victims, v)
 	}
 	started := time.Now()
 	end := time.After(*duration)
@@ -84,42 +91,54 @@ func chaos(t *testing.T, target string) {
 			over = true
 		}
 	}
-	for _, victim := range c.victims {
-		c.kill(victim)
+	for _, v := range c.victims {
+		c.kill(v.cmd)
 	}
 	c.drain()
 	rows, err := b.rows(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, check(t.Context(), b.store, rows, promises...), "seed %d", seed)
-	t.Logf("%v: %d rows; %d killed, %d paused, %d times cut off", time.Since(started).Round(time.Second), len(rows), c.killed, c.paused, c.cuts)
+	t.Logf("%v: %d rows; %+v", time.Since(started).Round(time.Second), len(rows), c.count)
+}
+
+// A victim is a process, and what lies between it and the store.
+type victim struct {
+	target  string
+	network *network // nil: a file
+	cmd     *exec.Cmd
 }
 
 // cruelty does to processes what must not matter.
 type cruelty struct {
-	t                    *testing.T
-	target               string
-	random               *rand.Rand
-	backend              *backend
-	victims              []*exec.Cmd
-	killed, paused, cuts int
+	t       *testing.T
+	target  string
+	random  *rand.Rand
+	backend *backend
+	victims []*victim
+	count   struct{ Killed, Paused, Cuts, Partitions, Steps int }
 }
 
-func (c *cruelty) command(env ...string) *exec.Cmd {
+func (c *cruelty) command(target string, env ...string) *exec.Cmd {
 	binary, err := os.Executable()
 	require.NoError(c.t, err)
 	cmd := exec.Command(binary)
-	cmd.Env = append(os.Environ(), targetEnv+"="+c.target, seedEnv+"="+strconv.FormatUint(c.random.Uint64(), 10))
+	cmd.Env = append(os.Environ(), targetEnv+"="+target, seedEnv+"="+strconv.FormatUint(c.random.Uint64(), 10))
 	cmd.Env = append(cmd.Env, env...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
-func (c *cruelty) start() *exec.Cmd {
-	cmd := c.command()
+// start starts the process of a victim, and returns when signals do not kill it.
+func (c *cruelty) start(v *victim) {
+	cmd := c.command(v.target)
+	ready, err := cmd.StdoutPipe()
+	require.NoError(c.t, err)
 	require.NoError(c.t, cmd.Start())
 	c.t.Cleanup(func() { c.kill(cmd) })
-	return cmd
+	_, err = ready.Read(make([]byte, 1))
+	require.NoError(c.t, err)
+	v.cmd = cmd
 }
 
 func (c *cruelty) kill(cmd *exec.Cmd) {
@@ -129,28 +148,48 @@ func (c *cruelty) kill(cmd *exec.Cmd) {
 	}
 }
 
+// strike does one thing to one process. Clocks and networks are of processes with a server; a file has those of its machine.
 func (c *cruelty) strike() {
-	i := c.random.IntN(len(c.victims))
-	victim := c.victims[i]
-	switch c.random.IntN(3) {
-	case 0:
-		c.killed++
-		c.kill(victim)
-		c.victims[i] = c.start()
-	case 1:
-		c.paused++
-		require.NoError(c.t, victim.Process.Signal(syscall.SIGSTOP))
-		<-time.After(leaseTime + time.Duration(c.random.IntN(1000))*time.Millisecond)
-		require.NoError(c.t, victim.Process.Signal(syscall.SIGCONT))
-	default:
-		c.cuts++
-		require.NoError(c.t, c.backend.cut(c.t.Context()))
+	v := c.victims[c.random.IntN(len(c.victims))]
+	kinds := 5
+	if v.network == nil {
+		kinds = 2
 	}
+	long := leaseTime + time.Duration(c.random.IntN(1000))*time.Millisecond
+	switch c.random.IntN(kinds) {
+	case 0:
+		c.count.Killed++
+		c.kill(v.cmd)
+		c.start(v)
+	case 1:
+		c.count.Paused++
+		c.signal(v, syscall.SIGSTOP)
+		<-time.After(long)
+		c.signal(v, syscall.SIGCONT)
+	case 2:
+		c.count.Cuts++
+		require.NoError(c.t, c.backend.cut(c.t.Context()))
+	case 3:
+		c.count.Partitions++
+		v.network.cut()
+		<-time.After(long)
+		if c.random.IntN(2) == 0 {
+			v.network.sever()
+		}
+		v.network.mend()
+	default:
+		c.count.Steps++
+		c.signal(v, []os.Signal{stepForward, stepBack}[c.random.IntN(2)])
+	}
+}
+
+func (c *cruelty) signal(v *victim, signal os.Signal) {
+	require.NoError(c.t, v.cmd.Process.Signal(signal))
 }
 
 // drain lets one process finish what is left.
 func (c *cruelty) drain() {
-	cmd := c.command(drainEnv + "=1")
+	cmd := c.command(c.target, drainEnv+"=1")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	require.NoError(c.t, cmd.Run(), stderr.String())

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/internal/chaos/wallclock"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/projection"
@@ -40,6 +43,9 @@ var errRandom = errors.New("failed at random")
 
 // work is the main function of a worker. It goes on until it is killed, unless it is to drain.
 func work(ctx context.Context, target string) error {
+	if err := obeySteps(); err != nil {
+		return err
+	}
 	b, err := insist(ctx, target)
 	if err != nil {
 		return err
@@ -69,6 +75,27 @@ func work(ctx context.Context, target string) error {
 	}
 	w.send(ctx)
 	return nil
+}
+
+// Signals that step the clock of a process.
+const (
+	stepForward = syscall.SIGUSR1
+	stepBack    = syscall.SIGUSR2
+	step        = 5 * time.Minute
+)
+
+// obeySteps has the clock of this process stepped whenever a signal says so, and tells who started it that signals do not
+// end it any more.
+func obeySteps() error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, stepForward, stepBack)
+	go func() {
+		for s := range signals {
+			wallclock.Step(map[os.Signal]time.Duration{stepForward: step, stepBack: -step}[s])
+		}
+	}()
+	_, err := fmt.Println("ready")
+	return err
 }
 
 // insist opens the backend, again and again while its connections are cut.
