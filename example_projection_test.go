@@ -3,6 +3,7 @@ package ego_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -112,4 +113,46 @@ func ExampleEngine_RebuildProjection_withoutDowntime() {
 	// total 2
 	// total 4
 	// total 400
+}
+
+// With the transactional handler of the store, the read model and the offset are committed together: every event takes
+// effect exactly once, whatever crashes and whenever. A rebuild has all of them, or those since a time, handled again.
+func ExampleEngine_RebuildProjection() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	store, remove := openFile(ctx)
+	defer remove()
+	exec := func(query string) error {
+		return store.Transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, query)
+			return err
+		})
+	}
+	_ = exec(`CREATE TABLE totals (id TEXT PRIMARY KEY, total INTEGER)`)
+	engine := ego.NewEngine("counters", store,
+		ego.WithKinds(ego.EventSourcedKind("counter", newCounter)),
+		ego.WithProjection("totals", totals(store, "totals", 1)))
+	if err := errors.Join(engine.Start(ctx), engine.StartProjection(ctx, "totals")); err != nil {
+		panic(err)
+	}
+	defer func() { _ = engine.Stop(ctx) }()
+	show := func(revision uint64) {
+		var total int
+		err := engine.WaitForProjection(ctx, "totals", "a", revision) // read your writes
+		err = errors.Join(err, store.DB().QueryRowContext(ctx, `SELECT total FROM totals WHERE id = 'a'`).Scan(&total))
+		fmt.Println("total", total, err)
+	}
+
+	_ = engine.Entity(ctx, newCounter("a"))
+	_, revision, _ := engine.SendCommand(ctx, "a", wrapperspb.Int64(3), time.Second)
+	show(revision)
+
+	_ = engine.StopProjection(ctx, "totals")
+	_ = exec(`DELETE FROM totals`)
+	_ = engine.RebuildProjection(ctx, "totals", time.Time{}) // from the first event
+	_ = engine.StartProjection(ctx, "totals")
+	show(revision)
+	// Output:
+	// total 3 <nil>
+	// total 3 <nil>
 }
