@@ -17,12 +17,12 @@ const (
 // MaxBatchSize is the largest [Options.BatchSize].
 const MaxBatchSize = 100_000
 
-// DefaultWindow returns the default of [Options.Window]: two batches, or with parallelism four and at least 1000.
+// DefaultWindow returns the default of [Options.Window]: a batch, or with parallelism four of them and at least 1000.
 func DefaultWindow(batchSize, parallelism int) int {
 	if parallelism > 1 {
 		return max(4*batchSize, 1000)
 	}
-	return 2 * batchSize
+	return batchSize
 }
 
 // Options say what a projection reads and how. Only the handler is required.
@@ -38,8 +38,9 @@ type Options struct {
 	BatchSize int
 
 	// Window bounds how many events of a shard are read beyond its recorded offset, and so how many are handled again after
-	// a crash: offsets are recorded beside the work, one at a time. The default is that of [DefaultWindow]. With the window of a
-	// batch, each batch is recorded before the next one is read. A [TransactionalHandler] does that anyway.
+	// a crash. With the window of a batch, which is the default without parallelism, the offset is recorded once per batch,
+	// before the next one is read; with a larger one it is recorded beside the work. The default is that of [DefaultWindow];
+	// a window smaller than a batch is rejected. A [TransactionalHandler] records each batch with what it writes.
 	Window int
 
 	// PullInterval is how often the store is asked for events that nobody told of: those that other processes wrote to a

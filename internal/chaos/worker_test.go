@@ -172,25 +172,20 @@ func (w *worker) send(ctx context.Context) {
 	}
 }
 
-// finish returns when every projection has handled everything.
+// finish returns when every projection has handled everything. A store that does not answer in time is asked again.
 func (w *worker) finish(ctx context.Context) error {
 	for _, p := range promises {
 		for {
-			if err := w.engine.RetryDeadLetters(ctx, p.projection); err != nil {
-				return err
-			}
+			trouble := w.engine.RetryDeadLetters(ctx, p.projection)
 			done, err := w.done(ctx, p.projection)
-			if err != nil {
-				return err
-			}
-			if done {
+			if trouble = errors.Join(trouble, err); done && trouble == nil {
 				break
 			}
 			select {
 			case <-time.After(20 * time.Millisecond):
 			case <-ctx.Done():
 				status, err := w.engine.ProjectionStatus(context.WithoutCancel(ctx), p.projection)
-				return fmt.Errorf("%s does not catch up: %+v: %w", p.projection, status, err)
+				return fmt.Errorf("%s does not catch up: %+v: %w", p.projection, status, errors.Join(trouble, err, ctx.Err()))
 			}
 		}
 	}

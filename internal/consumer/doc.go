@@ -34,14 +34,21 @@
 // gapless source must continue with position+1, tombstones included. When it does not, the shard stops with a [GapError],
 // and stays stopped, because nothing this process could do would tell what is missing.
 //
-// A page of records is handled and then its offset committed. With parallelism, a page is divided into lanes by entity, and
-// the offset moves up to the first record that is not done. A crash in between repeats at most the page.
+// A page of records is handled and then its offset committed, beside the next page if the window of the consumer is larger
+// than a page: one commit is in flight at a time, and what is handled meanwhile is recorded by the next. A crash repeats what
+// is above the offset, at most the window.
+//
+// With parallelism, the window slides: records wait by entity, each lane takes an entity that no other lane is at, and the
+// offset moves up to the first record that is not done. It is recorded when it has moved by a page, when it keeps the window
+// from moving on, when everything is handled, and otherwise ten times a second. A slow entity keeps its lane and holds the
+// offset back; the others go on until the window is full. When a lane fails, the others end after their record.
 //
 // # Failures
 //
 // An error of a store, or an [Unavailable] one of a sink, is nobody's fault: the worker waits, a second at first and half a
 // minute at last, and tries again until it succeeds. An error or a panic of a handler is a failure of that record, and the
-// policy decides. A worker that has failed for good keeps its lease, so that the failure stays where [Group.Health] and
+// policy decides. So is the end of the goroutine that a handler runs in (runtime.Goexit): handlers run in goroutines that can
+// be lost, one for a page or a lane. A worker that has failed for good keeps its lease, so that the failure stays where [Group.Health] and
 // [Consumer.Status] tell of it, and is not passed on from process to process.
 //
 // Parking makes the dead letter durable under the lease's epoch before the offset moves past it. The worker knows which

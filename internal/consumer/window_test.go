@@ -221,6 +221,24 @@ func TestWindow(t *testing.T) { // G4
 			require.Equal(t, names("e3", 1, 6), of("e3", sink.handled()))
 		})
 	})
+	t.Run("NoFurtherThanTheWindowFromTheOffset", func(t *testing.T) {
+		t.Parallel()
+		for window, handled := range map[int]int{0: 10, 10: 10, 20: 20, 25: 20} {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, 1)
+				p, sink := r.process("a"), &log{}
+				r.append("x", 50)
+				p.faults.On("CommitOffset").From(2).Fail(errPoison) // the first fixes where it starts
+				p.start(side(p.spec(sink), 1, 10, window))
+				pass(time.Minute)
+				require.Equal(t, names("x", 1, handled), sink.handled(), window)
+				p.faults.Clear()
+				pass(time.Minute)
+				require.Equal(t, names("x", 1, 50), sink.handled())
+				require.EqualValues(t, 50, r.offset(0))
+			})
+		}
+	})
 	t.Run("BatchesSideBySide", func(t *testing.T) {
 		t.Parallel()
 		bubble(t, func(t *testing.T) {
