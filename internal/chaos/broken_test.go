@@ -87,14 +87,11 @@ func TestCheckerFindsABrokenOrder(t *testing.T) { // G3
 }
 
 // lateStore shows the first page of a shard without its second event.
-type lateStore struct {
-	*sqlite.Store
-	shown atomic.Bool
-}
+type lateStore struct{ *sqlite.Store }
 
 func (s *lateStore) GetShardEvents(ctx context.Context, shard uint32, after uint64, limit int) ([]*egopb.Event, error) {
 	page, err := s.Store.GetShardEvents(ctx, shard, after, limit)
-	if err == nil && len(page) > 2 && s.shown.CompareAndSwap(false, true) {
+	if err == nil && len(page) > 2 && after == 0 { // to whoever owns the shard
 		page = slices.Delete(page, 1, 2)
 	}
 	return page, err

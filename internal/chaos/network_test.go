@@ -3,7 +3,6 @@ package chaos_test
 import (
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -30,8 +29,7 @@ var hostOf = regexp.MustCompile(`host=(\S+)`)
 
 func newNetwork(t *testing.T, target string) *network {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "net") // short, as the paths of sockets must be
-	require.NoError(t, err)
+	dir := t.TempDir()
 	n := &network{
 		target: hostOf.ReplaceAllString(target, "host="+dir),
 		server: filepath.Join(hostOf.FindStringSubmatch(target)[1], ".s.PGSQL.5432"),
@@ -39,8 +37,9 @@ func newNetwork(t *testing.T, target string) *network {
 		conns:  make(map[net.Conn]struct{}),
 	}
 	close(n.open)
-	n.listener, err = net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
+	listener, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
 	require.NoError(t, err)
+	n.listener = listener
 	n.copiers.Go(n.accept)
 	t.Cleanup(func() {
 		n.mu.Lock()
@@ -50,7 +49,6 @@ func newNetwork(t *testing.T, target string) *network {
 		n.mend()
 		n.sever()
 		n.copiers.Wait()
-		require.NoError(t, os.RemoveAll(dir))
 	})
 	return n
 }
@@ -146,9 +144,7 @@ func (n *network) sever() {
 // TestNetwork has a connection stall, with what it carries, and go on.
 func TestNetwork(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "srv")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	dir := t.TempDir()
 	server, err := net.Listen("unix", filepath.Join(dir, ".s.PGSQL.5432"))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })

@@ -62,7 +62,7 @@ func BenchmarkProjection(b *testing.B) {
 }
 
 // benchNames makes every run one of a projection that has no offset yet.
-var benchNames atomic.Int64 //nolint:gochecknoglobals // the stores outlive a benchmark
+var benchNames atomic.Int64
 
 func benchRounds(b *testing.B, store persistencetest.Backend, handler projection.Handler) {
 	b.ReportAllocs()

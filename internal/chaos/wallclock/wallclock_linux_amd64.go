@@ -8,18 +8,18 @@ import (
 )
 
 //go:linkname vdsoClockgettimeSym runtime.vdsoClockgettimeSym
-var vdsoClockgettimeSym uintptr
+var vdsoClockgettimeSym uintptr //nolint:gochecknoglobals // the runtime's
 
-// What the function in assembly reads.
+// What the function in assembly reads, from any thread.
 var (
-	original uintptr // the function of the vDSO
-	seconds  int64   // all steps so far
+	original uintptr //nolint:gochecknoglobals,unused // the function of the vDSO
+	seconds  int64   //nolint:gochecknoglobals // all steps so far
 )
 
 // address returns where the function in assembly is.
 func address() uintptr
 
-var install = sync.OnceFunc(func() {
+var install = sync.OnceFunc(func() { //nolint:gochecknoglobals // once for the process
 	original = vdsoClockgettimeSym
 	atomic.StoreUintptr(&vdsoClockgettimeSym, address())
 })
