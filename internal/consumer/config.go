@@ -53,6 +53,10 @@ func (c *Config) renewEvery() time.Duration  { return c.LeaseTime / 4 }
 func (c *Config) rosterEvery() time.Duration { return c.LeaseTime / 8 }
 func (c *Config) searchEvery() time.Duration { return c.LeaseTime / 20 }
 
+// answerWithin is how long an owner may take to begin with a request: a shard has another owner a lease time after one has
+// died, and that one may die too.
+func (c *Config) answerWithin() time.Duration { return c.LeaseTime * 3 }
+
 // A Spec describes a consumer.
 type Spec struct {
 	Name string

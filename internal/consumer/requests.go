@@ -3,11 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"time"
-
-	"github.com/actorkeep/ego/egopb"
 )
 
 // requestsName is the consumer whose dead letters are requests about the dead letters of others: kind names the consumer,
@@ -15,8 +11,16 @@ import (
 // deletes them; they survive whatever dies in between. The sequence number is the end that a life to forget has.
 const requestsName = "ego.requests"
 
-// ErrNoLetters reports a group without a dead-letter store.
-var ErrNoLetters = errors.New("consumer: no dead-letter store")
+var (
+	// ErrNoLetters reports a group without a dead-letter store.
+	ErrNoLetters = errors.New("consumer: no dead-letter store")
+
+	// ErrNoAnswer reports that the owner of a shard, in another process, has not begun with what it was asked for, as a
+	// handler keeps it busy or the process cannot do more than renew its leases. Nothing is asked of it any longer.
+	ErrNoAnswer = errors.New("consumer: the owner of the shard does not answer")
+
+	errElsewhere = errors.New("consumer: the shard has an owner elsewhere")
+)
 
 // RetryLetters offers the dead letters of a consumer again, those of the entities given or all, in order, and returns when
 // that is done. One that fails goes back in its place, with those of its entity behind it, and is no error.
@@ -69,28 +73,43 @@ func (g *Group) parkedByShard(ctx context.Context, consumer string, ids []string
 }
 
 // settleShard has the owner of a shard carry out an action: the worker of this process, or this call when nobody is the
-// owner, or else the process that is.
+// owner, or else the process that is. That one may die and leave the shard to any of the others, so all three are tried
+// again and again. It ends with [ErrNoAnswer] when an owner elsewhere is alive and does nothing.
 func (g *Group) settleShard(ctx context.Context, spec Spec, shard uint32, what order) error {
+	r := g.newRequest(spec.Name, shard, what)
 	for {
-		o := &order{action: what.action, ids: what.ids, end: what.end, done: make(chan error, 1)}
-		if w := g.localWorker(spec.Name, shard); w != nil {
-			w.submit(o)
-		} else if ok, err := g.settleAsOwner(ctx, spec, shard, o); err != nil {
-			return err
-		} else if !ok {
-			return g.request(ctx, spec.Name, shard, what)
-		}
-		select {
-		case err := <-o.done:
-			if !isEnd(err) {
+		err := g.settleHere(ctx, spec, shard, what, r)
+		if errors.Is(err, errElsewhere) {
+			var done bool
+			if done, err = r.ask(ctx); done || err != nil {
 				return err
 			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := sleep(ctx, g.config.searchEvery(), nil); err != nil { // the shard changes hands
+		} else if !isEnd(err) { // else the shard changes hands
 			return err
 		}
+		if err := sleep(ctx, g.config.searchEvery(), nil); err != nil {
+			return err
+		}
+	}
+}
+
+// settleHere carries an action out in this process, and is errElsewhere when the owner of the shard is another one. A request
+// that was filed before is withdrawn first, so that nobody obeys it later.
+func (g *Group) settleHere(ctx context.Context, spec Spec, shard uint32, what order, r *request) error {
+	o := &order{action: what.action, ids: what.ids, end: what.end, done: make(chan error, 1)}
+	if w := g.localWorker(spec.Name, shard); w != nil {
+		if err := r.withdraw(ctx); err != nil {
+			return err
+		}
+		w.submit(o)
+	} else if err := g.settleAsOwner(ctx, spec, shard, o, r); err != nil {
+		return err
+	}
+	select {
+	case err := <-o.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -104,17 +123,23 @@ func (g *Group) localWorker(consumer string, shard uint32) *worker {
 	return c.workers[shard]
 }
 
-// settleAsOwner carries out an order under a lease of its own, when the shard has no owner. It is false when there is one.
-func (g *Group) settleAsOwner(ctx context.Context, spec Spec, shard uint32, o *order) (bool, error) {
+// settleAsOwner carries out an order under a lease of its own. It is errElsewhere when the shard has an owner.
+func (g *Group) settleAsOwner(ctx context.Context, spec Spec, shard uint32, o *order, r *request) error {
 	if !g.keep() {
-		return false, ErrStopped
+		return ErrStopped
 	}
 	holds, err := g.keeper.acquire(ctx, spec.Name, g.config.Owner+"#letters", shard)
-	if err != nil || len(holds) == 0 {
-		return false, err
+	if err != nil {
+		return err
+	}
+	if len(holds) == 0 {
+		return errElsewhere
 	}
 	w := newWorker(&Consumer{group: g, spec: spec}, holds[0])
 	defer g.keeper.release(w.hold)
+	if err := r.withdraw(ctx); err != nil {
+		return err
+	}
 	stop := context.AfterFunc(ctx, func() { w.hold.drop(context.Cause(ctx)) })
 	defer stop()
 	position, known, err := w.storedOffset()
@@ -123,135 +148,5 @@ func (g *Group) settleAsOwner(ctx context.Context, spec Spec, shard uint32, o *o
 		err = w.settleLetters(o)
 	}
 	o.done <- err
-	return true, nil
-}
-
-// request asks the owner of a shard in another process, and waits until it has obeyed.
-func (g *Group) request(ctx context.Context, consumer string, shard uint32, what order) error {
-	letters := make([]*egopb.DeadLetter, len(what.ids))
-	for i, id := range what.ids {
-		letters[i] = &egopb.DeadLetter{
-			Consumer: requestsName,
-			Event: &egopb.Event{
-				PersistenceId: id, SequenceNumber: max(what.end, 1), Shard: shard, Kind: consumer,
-				Position: uint64(time.Now().UnixNano()) + uint64(i), // tells it from all others
-			},
-			Reason:       string(what.action),
-			TimeUnixNano: time.Now().UnixNano(),
-		}
-	}
-	if err := g.fileRequests(ctx, shard, letters); err != nil {
-		return err
-	}
-	for {
-		open, err := g.openRequests(ctx)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(letters, func(l *egopb.DeadLetter) bool { return open[keyOf(l)] != nil }) {
-			return nil
-		}
-		if err := sleep(ctx, g.config.searchEvery(), nil); err != nil {
-			return err
-		}
-	}
-}
-
-// fileRequests stores requests, which takes a lease as all dead letters do.
-func (g *Group) fileRequests(ctx context.Context, shard uint32, letters []*egopb.DeadLetter) error {
-	for {
-		holds, err := g.keeper.acquire(ctx, requestsName, g.config.Owner+"#letters", shard)
-		if err != nil {
-			return err
-		}
-		if len(holds) == 1 {
-			err := g.config.call(ctx, func(ctx context.Context) error {
-				return g.config.Letters.ParkEvents(ctx, holds[0].lease, letters)
-			})
-			g.keeper.release(holds[0])
-			return err
-		}
-		if err := sleep(ctx, g.config.searchEvery(), nil); err != nil {
-			return err
-		}
-	}
-}
-
-// A requestKey names a request.
-type requestKey struct {
-	shard    uint32
-	position uint64
-}
-
-func keyOf(request *egopb.DeadLetter) requestKey {
-	return requestKey{request.GetEvent().GetShard(), request.GetEvent().GetPosition()}
-}
-
-// openRequests returns the requests that nobody has carried out yet.
-func (g *Group) openRequests(ctx context.Context) (open map[requestKey]*egopb.DeadLetter, err error) {
-	err = g.config.call(ctx, func(ctx context.Context) error {
-		open = make(map[requestKey]*egopb.DeadLetter)
-		for request, err := range g.config.Letters.DeadLetters(ctx, requestsName) {
-			if err != nil {
-				return err
-			}
-			open[keyOf(request)] = request
-		}
-		return nil
-	})
-	return open, err
-}
-
-// serveRequests carries out the requests about shards that this process owns, until the group stops.
-func (g *Group) serveRequests() {
-	for sleep(g.ctx, g.config.rosterEvery(), nil) == nil {
-		open, err := g.openRequests(g.ctx)
-		if err != nil {
-			continue // the next question follows soon; that the store is down is told elsewhere
-		}
-		for key, request := range open {
-			w := g.localWorker(request.GetEvent().GetKind(), key.shard)
-			if w != nil && g.begin(key) {
-				g.wg.Go(func() { g.serve(w, request) })
-			}
-		}
-	}
-}
-
-// begin reports whether a request is not being carried out yet.
-func (g *Group) begin(key requestKey) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.stopped || g.serving[key] {
-		return false
-	}
-	g.serving[key] = true
-	return true
-}
-
-// serve carries out a request and then deletes it. Otherwise it stays, for whoever owns the shard next.
-func (g *Group) serve(w *worker, request *egopb.DeadLetter) {
-	key := keyOf(request)
-	defer func() {
-		g.mu.Lock()
-		delete(g.serving, key)
-		g.mu.Unlock()
-	}()
-	o := &order{
-		action: action(request.GetReason()),
-		ids:    []string{request.GetEvent().GetPersistenceId()},
-		end:    request.GetEvent().GetSequenceNumber(),
-		done:   make(chan error, 1),
-	}
-	w.submit(o)
-	err := <-o.done
-	if err == nil {
-		err = g.config.call(g.ctx, func(ctx context.Context) error {
-			return g.config.Letters.DeleteDeadLetters(ctx, requestsName, key.shard, key.position)
-		})
-	}
-	if err != nil && !isEnd(err) {
-		g.config.Logger.LogAttrs(g.ctx, slog.LevelWarn, "dead letters were not settled as requested",
-			slog.String("consumer", request.GetEvent().GetKind()), slog.Any("error", err))
-	}
+	return nil
 }

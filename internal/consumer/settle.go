@@ -27,6 +27,9 @@ type order struct {
 	ids    []string   // entities
 	end    uint64     // the number that ended the life to forget
 	done   chan error // of one place
+
+	// wanted tells whether a request of another process still stands, which is asked when its turn comes; nil: it does.
+	wanted func() (bool, error)
 }
 
 // submit gives a worker an order. A worker that ends answers it with the reason.
@@ -83,6 +86,11 @@ func (w *worker) obey() error {
 
 // settleLetters carries an order out. It stops at an error of a store.
 func (w *worker) settleLetters(o *order) error {
+	if o.wanted != nil {
+		if wanted, err := o.wanted(); err != nil || !wanted {
+			return err
+		}
+	}
 	for _, id := range o.ids {
 		letters, err := w.letters(id)
 		if err != nil {
