@@ -188,8 +188,16 @@ func TestNewChain(t *testing.T) {
 		"Hidden":             {[]eventadapter.EventAdapter{widen(), widen()}, "no event can reach it: Upcast"},
 		"HiddenByDrop":       {[]eventadapter.EventAdapter{eventadapter.Drop("google.protobuf.Int32Value"), widen()}, "no event can reach it: Drop"},
 		"HiddenVersions":     {[]eventadapter.EventAdapter{widen(eventadapter.Versions(0, 5)), widen(eventadapter.Versions(2, 3))}, "no event can reach it"},
-		"NotHidden":          {[]eventadapter.EventAdapter{widen(eventadapter.Versions(0, 2)), widen(eventadapter.Versions(2, 5))}, ""},
-		"ItsOwnResults":      {[]eventadapter.EventAdapter{same()}, "it makes what it takes"},
+		"NotHidden":          {[]eventadapter.EventAdapter{widen(eventadapter.Versions(0, 2)), widen(eventadapter.Versions(3, 5))}, ""},
+		"TheRest":            {[]eventadapter.EventAdapter{widen(eventadapter.Versions(0, 2)), widen()}, ""},
+		"Twice":              {[]eventadapter.EventAdapter{same(eventadapter.Versions(1, 2)), same(eventadapter.Versions(1, 2))}, "no event can reach it"},
+		"Overlapping":        {[]eventadapter.EventAdapter{widen(eventadapter.Versions(0, 2)), widen(eventadapter.Versions(2, 5))}, "Int64Value takes versions 2 to 2 as well"},
+		"OverlappingSteps":   {[]eventadapter.EventAdapter{same(eventadapter.Versions(0, 3)), same(eventadapter.Versions(4, 4)), same(eventadapter.Versions(2, 6))}, "takes versions 2 to 3 as well"},
+		"OverlappingDrop":    {[]eventadapter.EventAdapter{eventadapter.Drop("google.protobuf.Int32Value", eventadapter.Versions(1, 1)), widen(eventadapter.Versions(0, 2))}, "takes versions 1 to 1 as well"},
+		"OverlappingAfterwards": {[]eventadapter.EventAdapter{
+			same(eventadapter.Versions(0, 1)), eventadapter.Rename("x.Old", "google.protobuf.Int64Value"), same(eventadapter.Versions(0, 2)),
+		}, "it stands before Rename"},
+		"ItsOwnResults": {[]eventadapter.EventAdapter{same()}, "it makes what it takes"},
 		"Circle": {[]eventadapter.EventAdapter{
 			eventadapter.Rename("x.A", "x.B"), eventadapter.Rename("x.B", "x.C"), eventadapter.Rename("x.C", "x.A"),
 		}, "in a circle: x.A → x.B → x.C → x.A"},

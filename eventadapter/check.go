@@ -26,6 +26,8 @@ func (c *Chain) check() []error {
 		}
 		if earlier := c.hiding(i); earlier != nil {
 			report(l, "no event can reach it: %s stands before it and takes the same", earlier.step.Name)
+		} else if earlier, both := c.overlapping(i); earlier != nil {
+			report(l, "%s takes versions %d to %d as well; let the ranges follow each other", earlier.step.Name, both.First, both.Last)
 		}
 		for _, later := range c.feeding(i) {
 			report(l, "it stands before %s, whose events it should take", later.step.Name)
@@ -64,6 +66,27 @@ func (c *Chain) hiding(i int) *link {
 		}
 	}
 	return nil
+}
+
+// overlapping returns the adapter before the i-th that takes some of its versions, and which, nil when there is none. One
+// without versions takes what others leave, so it overlaps with none.
+func (c *Chain) overlapping(i int) (*link, Range) {
+	step := &c.links[i].step
+	if step.From == "" || step.Versions == nil {
+		return nil, Range{}
+	}
+	for h := range i {
+		earlier := &c.links[h].step
+		known := earlier.Drops || earlier.To != nil
+		if !known || earlier.From != step.From || earlier.Versions == nil || !earlier.Versions.meets(*step.Versions) {
+			continue
+		}
+		renews := func(l link) bool { return l.step.From != step.From && mayMake(&l.step, step.From) }
+		if !slices.ContainsFunc(c.links[h+1:i], renews) {
+			return &c.links[h], Range{max(earlier.Versions.First, step.Versions.First), min(earlier.Versions.Last, step.Versions.Last)}
+		}
+	}
+	return nil, Range{}
 }
 
 // mayMake reports whether a step makes events of a type, or may do so.
