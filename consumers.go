@@ -31,6 +31,7 @@ type consumers struct {
 
 	mu        sync.RWMutex
 	published map[string]consumer.Spec // of publishers, which come and go
+	offered   map[string]consumer.Spec // of kinds of sagas
 }
 
 func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
@@ -52,6 +53,7 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		opens:     stateOpener(codec),
 		specs:     make(map[string]consumer.Spec, len(c.projections)),
 		published: make(map[string]consumer.Spec),
+		offered:   make(map[string]consumer.Spec),
 	}
 	for i := range c.kinds {
 		if c.kinds[i].saga != nil {
@@ -173,8 +175,9 @@ func (c *consumers) forget(ctx context.Context, persistenceID string, event, sta
 	if c == nil {
 		return nil
 	}
+	specs := slices.Collect(maps.Values(c.specs))
 	c.mu.RLock()
-	specs := slices.AppendSeq(slices.Collect(maps.Values(c.specs)), maps.Values(c.published))
+	specs = slices.AppendSeq(slices.AppendSeq(specs, maps.Values(c.published)), maps.Values(c.offered))
 	c.mu.RUnlock()
 	var problems []error
 	for i := range specs {
@@ -224,6 +227,13 @@ func (c *consumers) added(spec consumer.Spec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.published[spec.Name] = spec
+}
+
+// subscribed remembers the description of what offers events to sagas of a kind.
+func (c *consumers) subscribed(spec consumer.Spec) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offered[spec.Name] = spec
 }
 
 func (c *consumers) removed(name string) {

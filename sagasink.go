@@ -40,14 +40,19 @@ func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig)
 	if n.letters != nil {
 		recovery = projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park))
 	}
-	_, err := n.consumers.group.Start(ctx, consumer.Spec{
+	spec := consumer.Spec{
 		Name:     consumerOf(name),
 		Feed:     n.consumers.events,
 		Sink:     &sagaSink{sagas: ss, name: name, config: config},
 		Open:     opener(n.codec),
 		Recovery: recovery,
-	})
-	return err
+		Erasure:  envelope.IsErasure,
+	}
+	if _, err := n.consumers.group.Start(ctx, spec); err != nil {
+		return err
+	}
+	n.consumers.subscribed(spec)
+	return nil
 }
 
 // placeOffsets puts the offsets of a subscription that has none at the heads of the shards, once for all processes: events
