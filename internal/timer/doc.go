@@ -18,10 +18,11 @@
 // it. While a timer that is due is claimed by somebody, the store cannot tell when the next one is, so the loop looks again
 // after [Config].Busy.
 //
-// Timers set at the same time gather while a write is in flight and are written together, as events are in package journal.
+// Timers set at the same time gather while a write is in flight and are written together, as events are in package journal,
+// and so are those removed that fire at the same time.
 //
 // # Locks
 //
-// The lock of the gatherer and the lock of the loop's plan guard their own fields; neither is held while the store or a
+// The locks of the gatherer, the completer, the sweeper and the loop each guard their own fields; none is held while the store or a
 // handler is called.
 package timer

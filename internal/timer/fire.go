@@ -16,17 +16,14 @@ func (s *Service) fire(timer *egopb.Timer) {
 		return
 	}
 	if err := s.handle(handler, timer); err != nil {
-		if s.ctx.Err() == nil {
-			s.log(timer, err)
+		if s.ctx.Err() != nil {
+			s.leave(timer)
+			return
 		}
+		s.log(timer, err)
 		return
 	}
-	err := s.call(func(ctx context.Context) error {
-		return s.config.Store.CompleteTimer(ctx, timer.GetOwner(), timer.GetName(), timer.GetVersion())
-	})
-	if err != nil && s.ctx.Err() == nil {
-		s.log(timer, fmt.Errorf("timer: it has fired and cannot be removed: %w", err))
-	}
+	s.completer.complete(timer)
 }
 
 func (s *Service) handle(handler Handler, timer *egopb.Timer) (err error) {

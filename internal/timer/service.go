@@ -71,17 +71,19 @@ type Service struct {
 	config Config
 	ctx    context.Context //nolint:containedctx // the lifetime of the loop and the handlers
 	cancel context.CancelFunc
-	firing sync.WaitGroup // loop and handlers
+	firing sync.WaitGroup // loop, handlers and completer
 	wg     sync.WaitGroup // gatherer and sweeper
 	wake   chan struct{}
 	slots  chan struct{} // one for each handler that may run
 
-	gatherer gatherer
-	sweeper  sweeper
+	gatherer  gatherer
+	sweeper   sweeper
+	completer completer
 
 	mu      sync.Mutex
 	planned time.Time // when the loop wakes by itself
 	failing error     // of the newest call to the store
+	left    []*egopb.Timer
 }
 
 // New returns a service that sets timers and fires none yet. It panics without a store.
@@ -94,25 +96,30 @@ func New(config Config) *Service {
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.gatherer.service = s
 	s.sweeper.service = s
+	s.completer.service = s
+	s.completer.batches, _ = config.Store.(persistence.TimerBatchStore)
 	return s
 }
 
 // Start begins to fire timers. It is called once.
 func (s *Service) Start() { s.firing.Go(s.run) }
 
-// Halt ends the firing: handlers are canceled, and what they leave undone fires again later. Timers can be set still. It
-// returns when all handlers have ended, or with the error of the context.
+// Halt ends the firing: handlers are canceled, and the claims on what they leave undone are given back, so that another
+// process fires it. Timers can be set still. It returns when all handlers have ended, or with the error of the context.
 func (s *Service) Halt(ctx context.Context) error {
 	s.cancel()
-	return wait(ctx, &s.firing)
+	if err := wait(ctx, &s.firing); err != nil {
+		return err
+	}
+	s.release()
+	return nil
 }
 
 // Stop ends the service, see [Service.Halt]. It returns when all has ended, or with the error of the context.
 func (s *Service) Stop(ctx context.Context) error {
 	s.gatherer.stop()
 	s.sweeper.stop()
-	s.cancel()
-	return errors.Join(wait(ctx, &s.firing), wait(ctx, &s.wg))
+	return errors.Join(s.Halt(ctx), wait(ctx, &s.wg))
 }
 
 func wait(ctx context.Context, group *sync.WaitGroup) error {
@@ -195,10 +202,11 @@ func (s *Service) round() (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, t := range due {
+	for i, t := range due {
 		select {
 		case s.slots <- struct{}{}:
 		case <-s.ctx.Done():
+			s.leave(due[i:]...)
 			return 0, nil
 		}
 		s.firing.Go(func() {

@@ -197,4 +197,25 @@ func TestService(t *testing.T) {
 		require.True(t, persistence.NotWritten(err))
 		c.Cancel("o")
 	})
+	bubble("ClaimsAreGivenBackAtTheEnd", func(t *testing.T) { // G7
+		store := memory.NewStore()
+		require.NoError(t, store.Connect(t.Context()))
+		began := make(chan struct{}, 1)
+		first := timer.New(timer.Config{Store: store, Parallelism: 1, Handlers: map[string]timer.Handler{"k": func(ctx context.Context, _ *egopb.Timer) error {
+			began <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}}})
+		first.Start()
+		require.NoError(t, first.Schedule(t.Context(), []*egopb.Timer{due("a", 0), due("b", 0), due("c", 0)}))
+		<-began // and the others wait for the only slot
+		require.NoError(t, first.Stop(t.Context()))
+		c := newClockwork(t, store)
+		synctest.Wait()
+		for _, name := range []string{"a", "b", "c"} {
+			at, count := c.at(name)
+			require.Equal(t, 1, count, name)
+			require.Less(t, at, timer.DefaultPoll, "it does not wait until the claim expires")
+		}
+	})
 }

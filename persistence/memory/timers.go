@@ -96,6 +96,32 @@ func (s *Store) CompleteTimer(ctx context.Context, owner, name string, version u
 	return nil
 }
 
+// CompleteTimers implements [persistence.TimerBatchStore].
+func (s *Store) CompleteTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, timers, s.timers.remove)
+}
+
+// ReleaseTimers implements [persistence.TimerBatchStore].
+func (s *Store) ReleaseTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, timers, s.timers.release)
+}
+
+// eachClaimed does something with the timers whose claims still hold.
+func (s *Store) eachClaimed(ctx context.Context, timers []*egopb.Timer, do func(*timer)) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	s.timers.mu.Lock()
+	defer s.timers.mu.Unlock()
+	for _, t := range timers {
+		known := s.timers.owners[t.GetOwner()][t.GetName()]
+		if known != nil && known.version == t.GetVersion() && known.attempts == t.GetAttempts() {
+			do(known)
+		}
+	}
+	return nil
+}
+
 // OwnerTimers implements [persistence.TimerStore].
 func (s *Store) OwnerTimers(ctx context.Context, owner string) ([]*egopb.Timer, error) {
 	if err := s.ready(ctx); err != nil {

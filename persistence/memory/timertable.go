@@ -112,6 +112,14 @@ func (t *timerTable) claim(due int64, now time.Time, till time.Time, limit int) 
 	return claimed
 }
 
+// release ends the claim on a timer.
+func (t *timerTable) release(tm *timer) {
+	if tm.heap == &t.claimed {
+		t.claimed.remove(tm)
+		t.waiting.add(tm)
+	}
+}
+
 // ofOwner returns the timers of an owner in order of their due times.
 func (t *timerTable) ofOwner(owner string) []*timer {
 	timers := make([]*timer, 0, len(t.owners[owner]))

@@ -45,6 +45,7 @@ const (
 	needSnapshots
 	needStates
 	needTimers
+	needTimerBatches
 	needOffsets
 	needDeadLetters
 	needReopen
@@ -64,6 +65,7 @@ func (s Stores) provides() need {
 		{needSnapshots, s.Snapshots != nil},
 		{needStates, s.States != nil},
 		{needTimers, s.Timers != nil},
+		{needTimerBatches, isTimerBatchStore(s.Timers)},
 		{needOffsets, s.Offsets != nil},
 		{needDeadLetters, s.DeadLetters != nil},
 		{needReopen, s.Reopen != nil},
@@ -145,4 +147,9 @@ func Run(t *testing.T, open func(t testing.TB) Stores) {
 		})
 	}
 	require.NotZero(t, applied, "no case applies to these stores")
+}
+
+func isTimerBatchStore(store persistence.TimerStore) bool {
+	_, ok := store.(persistence.TimerBatchStore)
+	return ok
 }

@@ -24,6 +24,8 @@ func claimCases() []Case {
 		{"Timers/CompleteOfOldVersion", timerCompleteOld, needTimers},
 		{"Timers/CompleteAfterReschedule", timerCompleteRecreated, needTimers},
 		{"Timers/ReplacedWhileClaimed", timerReplacedWhileClaimed, needTimers},
+		{"Timers/ReleaseMany", timerReleaseMany, needTimerBatches},
+		{"Timers/CompleteMany", timerCompleteMany, needTimerBatches},
 	}
 }
 
@@ -210,4 +212,41 @@ func timerReplacedWhileClaimed(t testing.TB, s Stores) {
 	require.Len(t, next, 1, "a claim on the old version no longer counts")
 	require.Equal(t, old[0].GetVersion()+1, next[0].GetVersion())
 	require.Equal(t, uint32(1), next[0].GetAttempts())
+}
+
+// aftermath claims timers and lets something happen to each but the first, and returns them as they were claimed.
+func aftermath(t testing.TB, s Stores) []*egopb.Timer {
+	t.Helper()
+	schedule(t, s, newTimer("saga", "held", 1), newTimer("saga", "anew", 2), newTimer("saga", "gone", 3), newTimer("saga", "again", 4))
+	claimed := claim(t, s, 3, 10)
+	require.Len(t, claimed, 3)
+	brief, err := s.Timers.ClaimTimers(t.Context(), time.Unix(0, 4), time.Millisecond, 1)
+	require.NoError(t, err)
+	eventually(t, "a timer is handed out again when its claim has expired", func() bool { return len(claim(t, s, 4, 10)) == 1 })
+	schedule(t, s, newTimer("saga", "anew", 2))
+	require.NoError(t, s.Timers.CancelTimers(t.Context(), "saga", "gone"))
+	return append(claimed, brief...)
+}
+
+func timerReleaseMany(t testing.TB, s Stores) {
+	batches := s.Timers.(persistence.TimerBatchStore) //nolint:forcetypeassert // see needTimerBatches
+	require.NoError(t, batches.ReleaseTimers(t.Context(), nil))
+	claimed := aftermath(t, s)
+	require.NoError(t, batches.ReleaseTimers(t.Context(), claimed))
+	again := claim(t, s, 10, 10)
+	require.Equal(t, []string{"held", "anew"}, names(again), "one that others hold stays theirs")
+	require.EqualValues(t, 2, again[0].GetAttempts())
+	require.NoError(t, batches.ReleaseTimers(t.Context(), claimed))
+	require.Empty(t, claim(t, s, 10, 10), "an older claim releases no newer one")
+	require.Len(t, ownerTimers(t, s, "saga"), 3, "what is gone stays gone")
+}
+
+func timerCompleteMany(t testing.TB, s Stores) {
+	batches := s.Timers.(persistence.TimerBatchStore) //nolint:forcetypeassert // see needTimerBatches
+	require.NoError(t, batches.CompleteTimers(t.Context(), nil))
+	claimed := aftermath(t, s)
+	for range 2 { // the second time there is nothing to complete
+		require.NoError(t, batches.CompleteTimers(t.Context(), claimed))
+		require.Equal(t, []string{"anew", "again"}, names(ownerTimers(t, s, "saga")))
+	}
 }

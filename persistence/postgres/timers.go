@@ -27,6 +27,14 @@ const (
 	deleteNamedTimers = `DELETE FROM ego.timers WHERE owner = $1 AND name = ANY ($2::text[])`
 	completeTimer     = `DELETE FROM ego.timers WHERE owner = $1 AND name = $2 AND version = $3`
 
+	// The rows are locked in order, as ScheduleTimers does, so that calls do not wait for each other in circles.
+	completeClaimed = `DELETE FROM ego.timers WHERE ctid = ANY (ARRAY (` + stillClaimed + `))`
+	releaseClaimed  = `UPDATE ego.timers SET claimed_until = '-infinity' WHERE ctid = ANY (ARRAY (` + stillClaimed + `))`
+	stillClaimed    = `SELECT t.ctid FROM ego.timers t
+		JOIN unnest($1::text[], $2::text[], $3::bigint[], $4::int[]) AS c (owner, name, version, attempts)
+		ON t.owner = c.owner AND t.name = c.name AND t.version = c.version AND t.attempts = c.attempts
+		ORDER BY t.owner, t.name FOR UPDATE OF t`
+
 	// Timers that another claimer has at hand are passed over, so claimers do not wait for each other. The rows are locked,
 	// so they stay where they are. One that was changed since the statement began is left for the next call.
 	claimTimers = `UPDATE ego.timers SET attempts = attempts + 1, claimed_until = clock_timestamp() + $3 * interval '1 microsecond'
@@ -140,6 +148,35 @@ func (s *Store) CompleteTimer(ctx context.Context, owner, name string, version u
 		return s.check(ctx)
 	}
 	return s.exec(ctx, "complete a timer in", completeTimer, owner, name, number(version))
+}
+
+// CompleteTimers implements [persistence.TimerBatchStore].
+func (s *Store) CompleteTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, "complete timers in", completeClaimed, timers)
+}
+
+// ReleaseTimers implements [persistence.TimerBatchStore].
+func (s *Store) ReleaseTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, "release timers in", releaseClaimed, timers)
+}
+
+// eachClaimed runs a statement for the timers whose claims still hold.
+func (s *Store) eachClaimed(ctx context.Context, op, statement string, timers []*egopb.Timer) error {
+	var (
+		owners, names []string
+		versions      []int64
+		attempts      []uint32
+	)
+	for _, timer := range timers {
+		if isText(timer.GetOwner()) && isText(timer.GetName()) {
+			owners, names = append(owners, timer.GetOwner()), append(names, timer.GetName())
+			versions, attempts = append(versions, number(timer.GetVersion())), append(attempts, timer.GetAttempts())
+		}
+	}
+	if len(owners) == 0 {
+		return s.check(ctx)
+	}
+	return s.exec(ctx, op, statement, owners, names, versions, attempts)
 }
 
 // OwnerTimers implements [persistence.TimerStore].

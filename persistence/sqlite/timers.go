@@ -27,6 +27,9 @@ const (
 	deleteTimer   = `DELETE FROM ego_timers WHERE owner = ? AND name = ?`
 	completeTimer = `DELETE FROM ego_timers WHERE owner = ? AND name = ? AND version = ?`
 
+	completeClaimed = `DELETE FROM ego_timers WHERE owner = ? AND name = ? AND version = ? AND attempts = ?`
+	releaseTimer    = `UPDATE ego_timers SET claimed_until = 0 WHERE owner = ? AND name = ? AND version = ? AND attempts = ?`
+
 	selectDueTimer = `SELECT 1 FROM ego_timers WHERE due <= ? AND claimed_until <= ? LIMIT 1`
 	claimTimers    = `UPDATE ego_timers SET attempts = attempts + 1, claimed_until = ?4
 		WHERE rowid IN (SELECT rowid FROM ego_timers WHERE due <= ?1 AND claimed_until <= ?2
@@ -148,6 +151,34 @@ func (s *Store) ClaimTimers(ctx context.Context, now time.Time, claim time.Durat
 func (s *Store) CompleteTimer(ctx context.Context, owner, name string, version uint64) error {
 	return s.write(ctx, write{op: "complete a timer in", run: func(_ context.Context, t *tx) error {
 		return t.exec(completeTimer, owner, name, number(version))
+	}})
+}
+
+// CompleteTimers implements [persistence.TimerBatchStore].
+func (s *Store) CompleteTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, "complete timers in", completeClaimed, timers)
+}
+
+// ReleaseTimers implements [persistence.TimerBatchStore].
+func (s *Store) ReleaseTimers(ctx context.Context, timers []*egopb.Timer) error {
+	return s.eachClaimed(ctx, "release timers in", releaseTimer, timers)
+}
+
+// eachClaimed runs a statement for the timers whose claims still hold.
+func (s *Store) eachClaimed(ctx context.Context, op, statement string, timers []*egopb.Timer) error {
+	if len(timers) == 0 {
+		return s.check(ctx)
+	}
+	return s.write(ctx, write{op: op, run: func(ctx context.Context, t *tx) error {
+		for i, timer := range timers {
+			if err := checkEvery(ctx, i); err != nil {
+				return err
+			}
+			if err := t.exec(statement, timer.GetOwner(), timer.GetName(), number(timer.GetVersion()), timer.GetAttempts()); err != nil {
+				return err
+			}
+		}
+		return nil
 	}})
 }
 
