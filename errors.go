@@ -79,6 +79,9 @@ var (
 	// ErrSagaFinished reports a request to a saga that has finished.
 	ErrSagaFinished = saga.ErrFinished
 
+	// ErrSagaNotFinished reports the erasure of a saga that has work to do.
+	ErrSagaNotFinished = errors.New("ego: the saga has not finished")
+
 	// ErrProjectionNotRegistered reports a projection that was not given to [WithProjection].
 	ErrProjectionNotRegistered = errors.New("ego: the projection is not registered")
 

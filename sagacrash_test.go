@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -118,6 +119,7 @@ func scenarios() map[string]scenario {
 		"RefusedAtOnce": {id: "t1", kind: variant{"poor", func(t *transfer) {
 			t.extra = func(_ *transfer, action *ego.SagaAction) *ego.SagaAction {
 				action.Commands[0].Command = &testpb.Withdraw{Amount: 1000}
+				action.Commands[0].Timeout = 200 * time.Millisecond // after a crash, a refusal counts after that time
 				return action
 			}
 		}}, status: ego.SagaCompensated, a: 100, b: 0},
@@ -330,5 +332,57 @@ func TestTwoNodesRunOneSaga(t *testing.T) { // G2, G7
 			}
 		}
 		require.EqualValues(t, 100, total, "what was taken was given back once")
+	})
+}
+
+// careful is a transfer that takes back the credit as well.
+type careful struct{ *transfer }
+
+func (c careful) Compensate(ctx context.Context, state ego.State) ([]ego.SagaCommand, error) {
+	commands, err := c.transfer.Compensate(ctx, state)
+	if slices.Contains(state.(*testpb.Account).GetNotes(), "credited") {
+		commands = append(commands, ego.SagaCommand{EntityID: c.to, Command: &testpb.Withdraw{Amount: 10}})
+	}
+	return commands, err
+}
+
+func TestTimeoutRacesWithCompletion(t *testing.T) { // G7
+	t.Parallel()
+	onStores(t, func(t *testing.T, store persistencetest.Backend) {
+		of := func(id string) ego.SagaBehavior { return careful{newTransfer(id)} }
+		engine := startBank(t, store, ego.WithKinds(ego.SagaKind("careful", of)))
+		const sagas = 30
+		deposit(t, engine, "a", 10*sagas)
+		var group sync.WaitGroup
+		for i := range sagas { // a transfer takes some milliseconds, and so does each of these timeouts
+			group.Go(func() {
+				timeout := time.Duration(i) * time.Millisecond
+				if err := engine.Saga(context.Background(), of(fmt.Sprint("t", i)), max(timeout, time.Microsecond)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		completed := int64(0)
+		for i := range sagas {
+			id := fmt.Sprint("t", i)
+			require.Eventually(t, func() bool {
+				info, err := engine.SagaStatus(t.Context(), id, patience)
+				return err == nil && (info.Status == ego.SagaCompleted || info.Status == ego.SagaCompensated)
+			}, patience, time.Millisecond)
+			ends := 0
+			for event, err := range store.ReplayEvents(t.Context(), "!saga/"+id, 1, 1<<62) {
+				require.NoError(t, err)
+				if event.GetPayload().MessageName().Name() == "SagaFinished" {
+					ends++
+				}
+			}
+			require.Equal(t, 1, ends)
+			if info, err := engine.SagaStatus(t.Context(), id, patience); err == nil && info.Status == ego.SagaCompleted {
+				completed++
+			}
+		}
+		require.Equal(t, 10*completed, money(t, engine, "b"), "what has completed is there, and nothing else")
+		require.Equal(t, 100+10*sagas-10*completed, money(t, engine, "a"))
 	})
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/saga"
 )
 
@@ -52,6 +53,27 @@ func (ss *sagas) tookEffect(ctx context.Context, job *saga.Job) (state proto.Mes
 		to = from - 1
 	}
 	return nil, false, nil
+}
+
+// wanted finds out whether a saga still waits for the answer to a command: another process may have taken it up meanwhile
+// and brought it further. An attempt is bounded from before this question, see [saga.AttemptTimeout].
+func (ss *sagas) wanted(ctx context.Context, job *saga.Job) (bool, error) {
+	latest, err := ss.node.events.GetLatestEvent(ctx, job.PersistenceID)
+	if err != nil {
+		return false, err
+	}
+	if latest == nil || saga.IsEnd(latest) || envelope.IsErasure(latest) {
+		return false, nil
+	}
+	behavior, err := ss.behaviorOf(job.SagaID, latest.GetKind())
+	if err != nil {
+		return false, err
+	}
+	state, err := ss.fold(ctx, job.SagaID, latest, behavior)
+	if err != nil {
+		return false, err
+	}
+	return state.Waits(job.Command.GetCommandId()), nil
 }
 
 // undecided says that an error leaves the outcome of a command as unknown as it was.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/persistence"
@@ -116,8 +116,7 @@ func (e *Engine) SagaStatus(ctx context.Context, sagaID string, timeout time.Dur
 
 // info reads a saga's stream.
 func (ss *sagas) info(ctx context.Context, id string) (*SagaInfo, error) {
-	n, pid := ss.node, saga.Prefix+id
-	latest, err := n.events.GetLatestEvent(ctx, pid)
+	latest, err := ss.node.events.GetLatestEvent(ctx, saga.Prefix+id)
 	if err != nil {
 		return nil, err
 	}
@@ -128,12 +127,10 @@ func (ss *sagas) info(ctx context.Context, id string) (*SagaInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	machine := saga.NewMachine(saga.Config{ID: id, PersistenceID: pid, Kind: latest.GetKind(), Behavior: sagaBehavior{b}, Now: time.Now})
-	folded, err := entity.StateAt(ctx, pid, latest.GetKind(), machine, latest.GetSequenceNumber(), new(entity.Settings), n.shared)
+	state, err := ss.fold(ctx, id, latest, b)
 	if err != nil {
 		return nil, err
 	}
-	state := folded.(*saga.State) //nolint:forcetypeassert // a machine knows no other
 	return &SagaInfo{
 		ID:       id,
 		Kind:     latest.GetKind(),
@@ -142,6 +139,17 @@ func (ss *sagas) info(ctx context.Context, id string) (*SagaInfo, error) {
 		Revision: latest.GetSequenceNumber(),
 		Reason:   state.Reason,
 	}, nil
+}
+
+// fold returns the state of a saga at a record of its stream.
+func (ss *sagas) fold(ctx context.Context, id string, at *egopb.Event, b SagaBehavior) (*saga.State, error) {
+	pid, kind := saga.Prefix+id, at.GetKind()
+	machine := saga.NewMachine(saga.Config{ID: id, PersistenceID: pid, Kind: kind, Behavior: sagaBehavior{b}, Now: time.Now})
+	folded, err := entity.StateAt(ctx, pid, kind, machine, at.GetSequenceNumber(), new(entity.Settings), ss.ports.Shared)
+	if err != nil {
+		return nil, err
+	}
+	return folded.(*saga.State), nil //nolint:forcetypeassert // a machine knows no other
 }
 
 // behaviorOf returns a behaviour for reading a saga.
@@ -158,91 +166,6 @@ func (ss *sagas) behaviorOf(id, kindName string) (SagaBehavior, error) {
 		return entry.behavior.(SagaBehavior), nil //nolint:forcetypeassert // see begin
 	}
 	return nil, fmt.Errorf("%w: %q", ErrKindNotRegistered, kindName)
-}
-
-// Sagas streams the sagas of a status, in byte order of their ids, as far as their kinds are known to the engine. It reads
-// the newest record of every saga that was ever started, and the whole stream only of those that it returns or that have not
-// finished; it uses bounded memory. A saga that cannot be read is yielded as an error and the sequence goes on; after an
-// error of the store it ends.
-func (e *Engine) Sagas(ctx context.Context, status SagaStatus) iter.Seq2[*SagaInfo, error] {
-	return func(yield func(*SagaInfo, error) bool) {
-		n, err := e.sagas()
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for id, err := range n.sagas.ids(ctx) {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			info, err := n.sagas.matching(ctx, id, status)
-			if info == nil && err == nil {
-				continue
-			}
-			if err != nil {
-				err = sagaError(id, err)
-			}
-			if !yield(info, err) || ctx.Err() != nil {
-				return
-			}
-		}
-	}
-}
-
-// matching returns a saga of a status, nil when it has another.
-func (ss *sagas) matching(ctx context.Context, id string, status SagaStatus) (*SagaInfo, error) {
-	n := ss.node
-	latest, err := n.events.GetLatestEvent(ctx, saga.Prefix+id)
-	if err != nil || latest == nil {
-		return nil, err
-	}
-	finished := saga.IsEnd(latest)
-	if finished == (status == SagaRunning || status == SagaCompensating) {
-		return nil, nil //nolint:nilnil // not one of them
-	}
-	if finished {
-		end, err := n.codec.Open(ctx, latest)
-		if err != nil || len(end) != 1 || SagaStatus(saga.EndOf(end[0].Message)) != status {
-			return nil, err
-		}
-	}
-	if _, err := ss.behaviorOf(id, latest.GetKind()); errors.Is(err, ErrKindNotRegistered) {
-		return nil, nil //nolint:nilnil // of another engine
-	}
-	info, err := ss.info(ctx, id)
-	if err != nil || info.Status != status {
-		return nil, err
-	}
-	return info, nil
-}
-
-// ids streams the ids of all sagas. They stand together among the persistence ids.
-func (ss *sagas) ids(ctx context.Context) iter.Seq2[string, error] {
-	const page = 500
-	return func(yield func(string, error) bool) {
-		token := ""
-		for {
-			ids, next, err := ss.node.events.PersistenceIDs(ctx, page, token)
-			if err != nil {
-				yield("", err)
-				return
-			}
-			for _, id := range ids {
-				switch {
-				case id < saga.Prefix:
-				case len(id) < len(saga.Prefix) || id[:len(saga.Prefix)] != saga.Prefix:
-					return // they are behind us
-				case !yield(id[len(saga.Prefix):], nil):
-					return
-				}
-			}
-			if next == "" {
-				return
-			}
-			token = next
-		}
-	}
 }
 
 // CancelSaga makes a saga compensate and returns once that is durable; the compensation itself goes on afterwards. It does

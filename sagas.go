@@ -38,7 +38,9 @@ func newSagas(n *node, s stores) *sagas {
 			scheduleKind:   ss.fireScheduled,
 		},
 	})
-	ss.ports = &saga.Ports{Shared: n.shared, Timers: ss.timers, Dispatcher: ss.dispatcher}
+	shared := *n.shared
+	shared.StartAnew = false // a saga has one life
+	ss.ports = &saga.Ports{Shared: &shared, Timers: ss.timers, Dispatcher: ss.dispatcher}
 	return ss
 }
 
@@ -174,7 +176,7 @@ func (ss *sagas) deliver(ctx context.Context, job *saga.Job, outcome *saga.Resul
 	} else {
 		err = ss.ask(ctx, job.PersistenceID, outcome, inputTimeout)
 	}
-	return !errors.Is(err, saga.ErrNotStarted) && !errors.Is(err, ErrEntityNotFound), err
+	return !errors.Is(err, saga.ErrNotStarted) && !errors.Is(err, ErrEntityNotFound) && !errors.Is(err, ErrErased), err
 }
 
 // send makes one attempt to send a command of a saga.
@@ -188,7 +190,16 @@ func (ss *sagas) send(ctx context.Context, job *saga.Job) (proto.Message, saga.V
 			return state, verdictOf(err), err
 		}
 	}
-	state, err := ss.attempt(ctx, job, command)
+	attempt, cancel := context.WithTimeout(ctx, saga.AttemptTimeout(job.Command))
+	defer cancel()
+	if job.Repeated || job.Again {
+		if wanted, err := ss.wanted(attempt, job); err != nil {
+			return nil, saga.NoEffect, err
+		} else if !wanted {
+			return nil, saga.Unwanted, nil
+		}
+	}
+	state, err := ss.attempt(attempt, job, command)
 	verdict := verdictOf(err)
 	if verdict == saga.Refused && job.Repeated { // by an entity that has not heard of another's work?
 		if state, done, err := ss.tookEffect(ctx, job); err != nil || done {
@@ -240,7 +251,7 @@ func (ss *sagas) fire(ctx context.Context, t *egopb.Timer) error {
 	const patience = 3 // claims of a timer whose saga may be about to begin
 	err := ss.bring(ctx, t.GetOwner(), saga.NewTimer(t.GetName()), inputTimeout)
 	unknown := errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound)
-	if unknown && t.GetAttempts() >= patience {
+	if unknown && t.GetAttempts() >= patience || errors.Is(err, ErrErased) {
 		return nil
 	}
 	return err

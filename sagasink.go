@@ -235,7 +235,7 @@ func (s *sagaSink) concerns(ctx context.Context, id string) (bool, error) {
 	if err != nil || latest == nil {
 		return false, err
 	}
-	return latest.GetKind() == s.name && !saga.IsEnd(latest), nil
+	return latest.GetKind() == s.name && !saga.IsEnd(latest) && !envelope.IsErasure(latest), nil
 }
 
 // offer brings events to a saga, in order.
@@ -244,7 +244,7 @@ func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
 	for _, o := range list {
 		input := newOffer(s.name, s.config, o.record.Stored, o.record.Opened, o.start)
 		err := s.sagas.bring(ctx, saga.Prefix+id, input, inputTimeout)
-		if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound) {
+		if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound) || errors.Is(err, ErrErased) {
 			continue
 		}
 		if err != nil {

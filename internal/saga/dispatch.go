@@ -19,6 +19,7 @@ type Job struct {
 	Draining      bool // the saga waits for the outcome before it compensates
 	Compensating  bool // the command takes something back
 	Repeated      bool // it may have been sent before, with an effect
+	Again         bool // this is not the first attempt
 }
 
 // A Verdict says what the outcome of an attempt means.
@@ -30,6 +31,7 @@ const (
 	Refused           // no attempt had an effect, nor will another have one
 	NoEffect          // this attempt had none; it says nothing of earlier ones
 	InDoubt           // nobody knows
+	Unwanted          // the saga no longer waits for it
 )
 
 // DispatcherConfig is what a dispatcher needs.
@@ -68,6 +70,7 @@ type task struct {
 	timer     *time.Timer // of the next attempt, while it waits for that
 	attempts  int         // that certainly had no effect
 	unknown   bool        // an attempt may have had an effect
+	quiet     time.Time   // when no attempt of another process can be under way any more, since unknown
 	doubts    int         // attempts of which nobody knows
 	outcome   *ResultInput
 	delivered int // attempts to deliver
@@ -95,7 +98,8 @@ func (d *Dispatcher) Send(job Job) {
 		known.Repeated = known.Repeated || job.Repeated
 		return
 	}
-	t := &task{Job: job, unknown: job.Repeated}
+	t := &task{Job: job}
+	t.doubt(job.Repeated)
 	d.jobs[job.Command.GetCommandId()] = t
 	d.enqueue(t)
 }
@@ -157,7 +161,7 @@ func (d *Dispatcher) work() {
 		t := d.queue[0]
 		d.queue[0] = nil
 		d.queue = d.queue[1:]
-		t.unknown = t.unknown || t.Repeated
+		t.doubt(t.Repeated && !t.unknown)
 		job := t.Job
 		d.mu.Unlock()
 
@@ -184,9 +188,9 @@ func (d *Dispatcher) retry(t *task) {
 // advance makes one attempt, to send a command or to deliver its outcome, and returns when the next one is due.
 func (d *Dispatcher) advance(t *task, job *Job) (wait time.Duration, done bool) {
 	if t.outcome == nil {
-		job.Repeated = t.unknown
+		job.Repeated, job.Again = t.unknown, t.attempts+t.doubts > 0
 		state, verdict, err := d.config.Send(d.ctx, job)
-		if d.ctx.Err() != nil {
+		if d.ctx.Err() != nil || verdict == Unwanted {
 			return 0, true
 		}
 		if wait = t.judge(state, verdict, err, job.Draining); t.outcome == nil {
@@ -198,7 +202,8 @@ func (d *Dispatcher) advance(t *task, job *Job) (wait time.Duration, done bool) 
 		return 0, true
 	}
 	if errors.Is(err, ErrInDoubt) {
-		t.outcome, t.unknown = nil, true
+		t.outcome = nil
+		t.doubt(true)
 	}
 	t.delivered++
 	return backoff(defaultInitialDelay, lastDeliveryDelay, t.delivered), false

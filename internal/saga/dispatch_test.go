@@ -221,3 +221,45 @@ func repeat(v saga.Verdict, n int) []saga.Verdict {
 	}
 	return list
 }
+
+func TestCommandsOfAnotherProcess(t *testing.T) { // G7
+	t.Parallel()
+	taken := job("a", nil)
+	taken.Repeated = true
+	taken.Command.Timeout = durationpb.New(3 * time.Second)
+	t.Run("ARefusalCountsOnceNoOtherAttemptIsUnderWay", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p := &post{verdicts: []saga.Verdict{saga.Refused}}
+			start(t, p, 0).Send(taken)
+			<-time.After(2999 * time.Millisecond)
+			require.Empty(t, p.outcomes(), "the process that the saga was taken from may be in the middle of an attempt")
+			<-time.After(time.Second)
+			require.Len(t, p.outcomes(), 1)
+			require.True(t, p.outcomes()[0].Checked)
+			require.Equal(t, []time.Duration{0, 3 * time.Second}, p.tried())
+		})
+	})
+	t.Run("AnEffectInTheMeantimeIsNoRefusal", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p := &post{verdicts: []saga.Verdict{saga.Refused, saga.Succeeded}}
+			start(t, p, 0).Send(taken)
+			<-time.After(time.Minute)
+			require.Len(t, p.outcomes(), 1)
+			require.NoError(t, p.outcomes()[0].Failure)
+		})
+	})
+	t.Run("WhatIsNotWantedIsGivenUp", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			p := &post{verdicts: []saga.Verdict{saga.NoEffect, saga.Unwanted, saga.Succeeded}}
+			d := start(t, p, 0)
+			d.Send(job("a", nil))
+			<-time.After(time.Minute)
+			require.Empty(t, p.outcomes())
+			require.Len(t, p.tried(), 2)
+			require.Zero(t, d.Pending())
+		})
+	})
+}

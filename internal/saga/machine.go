@@ -137,7 +137,7 @@ func (s *step) decide(input proto.Message) error {
 	}
 	switch in := input.(type) {
 	case *ResultInput:
-		if in.Failure != nil && s.machine.takenOver(in.GetCommandId()) && s.state.command(in.GetCommandId()) != nil && !in.Checked {
+		if in.Failure != nil && s.machine.takenOver(in.GetCommandId()) && s.state.inDoubt(in.GetCommandId()) && !in.Checked {
 			return ErrInDoubt
 		}
 		s.result(in)

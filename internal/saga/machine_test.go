@@ -2,6 +2,7 @@ package saga_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -197,4 +198,64 @@ func TestMachine(t *testing.T) {
 		}
 		require.Equal(t, []string{"watchdog", "deadline", "timer/1/x"}, names)
 	})
+}
+
+func TestFailureAtAnotherProcess(t *testing.T) { // G7
+	t.Parallel()
+	issued := func(t *testing.T) *rig {
+		r := newRig(t, &scripted{start: sends(2), failure: does(nil)})
+		r.must(saga.NewStart(0, nil))
+		r.recover() // the process that has issued the commands goes on sending them, and this one takes the answers
+		return r
+	}
+	t.Run("CountsWhenNobodyElseCanHaveSentTheCommand", func(t *testing.T) {
+		t.Parallel()
+		r := issued(t)
+		r.answer(errNo)
+		require.Equal(t, []string{"s/1/2"}, ids(r.state))
+	})
+	t.Run("IsInDoubtAfterAnotherStep", func(t *testing.T) {
+		t.Parallel()
+		r := issued(t)
+		r.must(saga.NewTimer("watchdog")) // from here on this process sends them as well
+		failed := saga.NewResult(r.state.Commands[0], nil, errNo)
+		_, err := r.input(failed)
+		require.ErrorIs(t, err, saga.ErrInDoubt)
+		failed.Checked = true
+		r.must(failed)
+	})
+}
+
+// An event adapter may drop or split what the saga itself has said; its commands have ids of their own all the same.
+func TestCommandIDsDoNotDependOnTheSagasEvents(t *testing.T) { // G7, G8
+	t.Parallel()
+	chatty := send(1)
+	chatty.Events = []proto.Message{note("x"), note("y"), note("z")}
+	r := newRig(t, &scripted{start: sends(1), result: does(chatty), event: does(chatty), timeout: sends(1)})
+	r.must(saga.NewStart(0, nil))
+	seen := map[string]bool{}
+	for position := range uint64(20) {
+		for _, id := range ids(r.state) {
+			seen[id] = true
+		}
+		issued := len(seen)
+		r.stream = slices.DeleteFunc(r.stream, func(record proto.Message) bool {
+			_, own := record.(*testpb.Deposited)
+			return own
+		})
+		r.machine = saga.NewMachine(config(r.behavior))
+		state := r.machine.InitialState()
+		for _, record := range r.stream {
+			var err error
+			state, err = r.machine.HandleEvent(t.Context(), record, state)
+			require.NoError(t, err)
+		}
+		r.state = state.(*saga.State)
+		r.offer(position + 1)
+		for _, id := range ids(r.state) {
+			seen[id] = true
+		}
+		require.Len(t, seen, issued+1)
+		r.answer(nil)
+	}
 }

@@ -4,11 +4,14 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
+
+	"github.com/actorkeep/ego/egopb"
 )
 
 // The defaults of a retry policy.
 const (
 	DefaultAttempts     = 8
+	defaultTimeout      = 5 * time.Second
 	defaultInitialDelay = 100 * time.Millisecond
 	defaultMaxDelay     = 5 * time.Second
 	lastDeliveryDelay   = 5 * time.Second
@@ -29,9 +32,12 @@ func (t *task) judge(state proto.Message, verdict Verdict, failure error, draini
 		t.outcome = NewResult(t.Command, state, nil)
 		return 0
 	case Refused:
+		if rest := time.Until(t.quiet); t.unknown && rest > 0 {
+			return rest // an attempt under way may still meet a state of the entity that does not refuse it
+		}
 		settled = true
 	case InDoubt:
-		t.unknown = true
+		t.doubt(true)
 		t.doubts++
 		settled = retry.GetMaxUnknown() > 0 && t.doubts >= int(retry.GetMaxUnknown())
 	case NoEffect:
@@ -51,6 +57,24 @@ func (t *task) judge(state proto.Message, verdict Verdict, failure error, draini
 		last = d
 	}
 	return backoff(first, last, t.attempts+t.doubts)
+}
+
+// doubt notes that an attempt may have had an effect, or may be under way elsewhere until its timeout.
+func (t *task) doubt(so bool) {
+	if so {
+		t.unknown = true
+		t.quiet = time.Now().Add(AttemptTimeout(t.Command))
+	}
+}
+
+// AttemptTimeout returns how long one attempt to send a command takes at most. Any but the first in the process that has
+// issued the command begins with the question whether the saga still waits for it, so once a process has taken a saga over,
+// no attempt of another one is under way for longer.
+func AttemptTimeout(command *egopb.SagaCommand) time.Duration {
+	if t := command.GetTimeout().AsDuration(); t > 0 {
+		return t
+	}
+	return defaultTimeout
 }
 
 // exhausted reports whether the policy allows no further attempt.

@@ -32,12 +32,13 @@ type State struct {
 	Commands []*egopb.SagaCommand // unanswered
 	Timers   []*egopb.SagaTimerSet
 
-	records    uint64                // length of the stream
+	records    uint64                // of ego's own in the stream; event adapters may change the number of others
 	generation uint64                // of the newest timer
 	completing bool                  // it completes once no command is unanswered
 	planned    bool                  // the plan is known
 	plan       []*egopb.SagaCommand  // of the compensation; what is left of it
 	positions  []*egopb.SagaPosition // handled, by shard
+	fresh      []string              // commands of the newest step, so that only the process that took it has sent them
 }
 
 // Active reports whether the saga has work to do, or waits for some.
@@ -80,6 +81,15 @@ func (s *State) command(id string) *egopb.SagaCommand {
 	return nil
 }
 
+// inDoubt reports whether an unanswered command may have been sent by another process than the one that has issued it: one
+// that has taken a step since.
+func (s *State) inDoubt(commandID string) bool {
+	return s.Waits(commandID) && !slices.Contains(s.fresh, commandID)
+}
+
+// Waits reports whether a command is unanswered.
+func (s *State) Waits(commandID string) bool { return s.command(commandID) != nil }
+
 // timer returns the timer of a name, nil when it is not set.
 func (s *State) timer(name string) *egopb.SagaTimerSet {
 	for _, t := range s.Timers {
@@ -93,14 +103,15 @@ func (s *State) timer(name string) *egopb.SagaTimerSet {
 // apply returns the state after a record, or after an event of the saga's own.
 func apply(ctx context.Context, behavior Behavior, record proto.Message, prior *State) (*State, error) {
 	next := *prior
-	next.records++
-	if !next.takeInput(record) && !next.takeDecision(record) {
-		user, err := applyEvent(ctx, behavior, record, prior.Message)
-		if err != nil {
-			return nil, err
-		}
-		next.Message = user
+	if next.takeInput(record) || next.takeDecision(record) {
+		next.records++
+		return &next, nil
 	}
+	user, err := applyEvent(ctx, behavior, record, prior.Message)
+	if err != nil {
+		return nil, err
+	}
+	next.Message = user
 	return &next, nil
 }
 
@@ -126,6 +137,7 @@ func (s *State) takeInput(record proto.Message) bool {
 	default:
 		return false
 	}
+	s.fresh = nil
 	return true
 }
 
@@ -134,6 +146,7 @@ func (s *State) takeDecision(record proto.Message) bool {
 	switch r := record.(type) {
 	case *egopb.SagaCommandIssued:
 		s.Commands = append(slices.Clip(s.Commands), r.GetCommand())
+		s.fresh = append(slices.Clip(s.fresh), r.GetCommand().GetCommandId())
 	case *egopb.SagaTimerSet:
 		s.generation = r.GetGeneration()
 		s.Timers = append(without(s.Timers, r.GetName()), r)
@@ -142,7 +155,7 @@ func (s *State) takeDecision(record proto.Message) bool {
 	case *egopb.SagaCompleting:
 		s.completing = true
 	case *egopb.SagaCompensationBegun:
-		s.Status, s.Reason, s.Timers, s.completing = Compensating, r.GetReason(), nil, false
+		s.Status, s.Reason, s.Timers, s.completing, s.fresh = Compensating, r.GetReason(), nil, false, nil
 	case *egopb.SagaCompensationPlanned:
 		s.planned, s.plan = true, r.GetCommands()
 	case *egopb.SagaFinished:

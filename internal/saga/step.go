@@ -181,8 +181,8 @@ func (s *step) cancel(in *CancelInput) error {
 	}
 }
 
-// commandID returns the id of the next command of the step: the saga, the number of the step's first record, and the
-// command's number in the step.
+// commandID returns the id of the next command of the step: the saga, the number of the step's first record among those of
+// ego's own, and the command's number in the step.
 func (s *step) commandID() string {
 	s.issued++
 	return s.machine.config.ID + "/" + strconv.FormatUint(s.prior.records+1, 10) + "/" + strconv.Itoa(s.issued)
