@@ -43,6 +43,7 @@ func (c *completer) work() {
 		c.waiting = c.waiting[n:]
 		c.mu.Unlock()
 		c.remove(timers)
+		c.service.rouse() // what is due next was not to be seen behind them
 	}
 }
 

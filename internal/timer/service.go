@@ -185,10 +185,15 @@ func (s *Service) expect(due time.Time) {
 	early := due.Before(s.planned)
 	s.mu.Unlock()
 	if early {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+		s.rouse()
+	}
+}
+
+// rouse wakes the loop.
+func (s *Service) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
 	}
 }
 

@@ -13,13 +13,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/internal/pgtest"
 	"github.com/actorkeep/ego/internal/timer"
 	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/persistence/memory"
 	"github.com/actorkeep/ego/persistence/persistencetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
 
 var errNotNow = errors.New("not now")
 
