@@ -43,6 +43,7 @@ func (t *task) judge(state proto.Message, verdict Verdict, failure error, draini
 	case NoEffect:
 		t.attempts++
 		settled = !t.unknown && (draining || t.exhausted())
+	case Unwanted: // the dispatcher has dropped it
 	}
 	if settled {
 		t.outcome = NewResult(t.Command, nil, failure)

@@ -177,6 +177,25 @@ func brokenClaims() []broken {
 		{"CompletesAnyVersion", []string{"Timers/CompleteOfOldVersion", "Timers/CompleteAfterReschedule"}, override(func(o *overridden, m *memory.Store) {
 			o.completeTimer = func(ctx context.Context, owner, name string, _ uint64) error { return m.CancelTimers(ctx, owner, name) }
 		})},
+		{"CompletesWhatOthersHold", []string{"Timers/CompleteMany"}, override(func(o *overridden, m *memory.Store) {
+			o.completeTimers = func(ctx context.Context, timers []*egopb.Timer) error {
+				for _, timer := range timers {
+					if err := m.CancelTimers(ctx, timer.GetOwner(), timer.GetName()); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		})},
+		{"CompletesNoneOfMany", []string{"Timers/CompleteMany"}, override(func(o *overridden, _ *memory.Store) {
+			o.completeTimers = func(context.Context, []*egopb.Timer) error { return nil }
+		})},
+		{"ReleasesNoTimers", []string{"Timers/ReleaseMany"}, override(func(o *overridden, _ *memory.Store) {
+			o.releaseTimers = func(context.Context, []*egopb.Timer) error { return nil }
+		})},
+		{"ReleasesBySettingAnew", []string{"Timers/ReleaseMany"}, override(func(o *overridden, m *memory.Store) {
+			o.releaseTimers = m.ScheduleTimers
+		})},
 		{"StartsVersionsAgain", []string{"Timers/CompleteAfterReschedule"}, startsVersionsAgain},
 	}
 }

@@ -41,6 +41,8 @@ type overridden struct {
 	cancelTimers   func(ctx context.Context, owner string, names ...string) error
 	claimTimers    func(ctx context.Context, now time.Time, claim time.Duration, limit int) ([]*egopb.Timer, error)
 	completeTimer  func(ctx context.Context, owner, name string, version uint64) error
+	completeTimers func(ctx context.Context, timers []*egopb.Timer) error
+	releaseTimers  func(ctx context.Context, timers []*egopb.Timer) error
 	ownerTimers    func(ctx context.Context, owner string) ([]*egopb.Timer, error)
 	nextTimer      func(ctx context.Context) (time.Time, bool, error)
 
@@ -228,6 +230,20 @@ func (o *overridden) CompleteTimer(ctx context.Context, owner, name string, vers
 		return o.completeTimer(ctx, owner, name, version)
 	}
 	return o.Store.CompleteTimer(ctx, owner, name, version)
+}
+
+func (o *overridden) CompleteTimers(ctx context.Context, timers []*egopb.Timer) error {
+	if o.completeTimers != nil {
+		return o.completeTimers(ctx, timers)
+	}
+	return o.Store.CompleteTimers(ctx, timers)
+}
+
+func (o *overridden) ReleaseTimers(ctx context.Context, timers []*egopb.Timer) error {
+	if o.releaseTimers != nil {
+		return o.releaseTimers(ctx, timers)
+	}
+	return o.Store.ReleaseTimers(ctx, timers)
 }
 
 func (o *overridden) OwnerTimers(ctx context.Context, owner string) ([]*egopb.Timer, error) {
