@@ -112,12 +112,16 @@ type doubling struct{ trip }
 
 func (d *doubling) Start(context.Context, ego.State) (*ego.SagaAction, error) { return nil, nil }
 
-func (d *doubling) HandleEvent(_ context.Context, event ego.Event, _ ego.State) (*ego.SagaAction, error) {
+// HandleEvent also sees what its own command caused: that carries the id of the saga as correlation id.
+func (d *doubling) HandleEvent(ctx context.Context, event ego.Event, _ ego.State) (*ego.SagaAction, error) {
+	if ego.CommandMetadata(ctx).CorrelationID == d.id {
+		return &ego.SagaAction{Complete: true}, nil
+	}
 	return &ego.SagaAction{Commands: []ego.SagaCommand{{EntityID: "double", Command: event}}}, nil
 }
 
 func (d *doubling) HandleResult(context.Context, string, ego.State, ego.State) (*ego.SagaAction, error) {
-	return &ego.SagaAction{Complete: true}, nil
+	return nil, nil
 }
 
 // A saga kind with CorrelateBy starts a saga for an event, here one for each addition to one counter.
