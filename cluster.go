@@ -158,6 +158,7 @@ func (n *node) join(ctx context.Context, name string) error {
 		Quorum:     max(config.MinimumPeersQuorum, 1),
 		Grace:      grace,
 		Logger:     n.config.logger,
+		Retried:    n.record.RoutedAgain,
 		Serve:      c.serve,
 		Moved:      c.letGo,
 		Entities:   n.host.Count,

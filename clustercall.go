@@ -8,12 +8,12 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/cluster"
 	"github.com/actorkeep/ego/internal/egoactor"
+	"github.com/actorkeep/ego/internal/telemetry"
 )
 
 // request sends a command, or a question for the state when it is nil, to the node that owns the entity.
@@ -228,33 +228,7 @@ func travelled(ctx context.Context, r *egopb.ClusterRequest) context.Context {
 		Tags:          r.GetTags(),
 		Values:        maps.Clone(r.GetMetadata()),
 	}
-	ctx = context.WithValue(ctx, metadataKey{}, &metadata)
-	if span, ok := spanContext(metadata.TraceParent, metadata.TraceState); ok {
-		ctx = trace.ContextWithRemoteSpanContext(ctx, span)
-	}
-	return ctx
-}
-
-// spanContext reads the trace context that metadataOf writes.
-func spanContext(parent, state string) (trace.SpanContext, bool) {
-	const version, traceID, spanID, flags = 0, 3, 36, 53 // where they begin
-	if len(parent) != 55 || parent[traceID-1] != '-' || parent[spanID-1] != '-' || parent[flags-1] != '-' {
-		return trace.SpanContext{}, false
-	}
-	var config trace.SpanContextConfig
-	var err error
-	if config.TraceID, err = trace.TraceIDFromHex(parent[traceID : spanID-1]); err != nil {
-		return trace.SpanContext{}, false
-	}
-	if config.SpanID, err = trace.SpanIDFromHex(parent[spanID : flags-1]); err != nil {
-		return trace.SpanContext{}, false
-	}
-	if parent[version:traceID-1] == "00" && parent[flags:] == "01" {
-		config.TraceFlags = trace.FlagsSampled
-	}
-	config.TraceState, _ = trace.ParseTraceState(state)
-	config.Remote = true
-	return trace.NewSpanContext(config), true
+	return telemetry.Continue(context.WithValue(ctx, metadataKey{}, &metadata), r.GetTrace())
 }
 
 // fresh remembers the kinds of entities that were brought to life through this node and may not be in a store yet, so that

@@ -60,10 +60,7 @@ func (e *Engine) request(ctx context.Context, id string, command Command, timeou
 	if err := checkEntityID(id); err != nil {
 		return nil, 0, failure(id, command, err)
 	}
-	if n.record != nil {
-		return n.recordedRequest(ctx, id, command, timeout)
-	}
-	state, revision, err := n.dispatch(ctx, id, command, timeout)
+	state, revision, err := n.recorded(ctx, id, command, timeout)
 	if err != nil {
 		return nil, 0, failure(id, command, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego/internal/consumer"
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/projection"
@@ -34,7 +35,7 @@ type consumers struct {
 	offered   map[string]consumer.Spec // of kinds of sagas
 }
 
-func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *consumers {
+func newConsumers(c *config, s stores, owner string, codec *envelope.Codec, record *telemetry.Recorder) *consumers {
 	if s.offsets == nil {
 		return nil
 	}
@@ -45,6 +46,7 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec) *con
 		LeaseTime:   c.leaseTime,
 		CallTimeout: c.writeTimeout,
 		Logger:      c.logger,
+		Telemetry:   record,
 	})
 	cs := &consumers{
 		group:     group,
@@ -89,6 +91,7 @@ func projectionSpec(p registration, feed *consumer.Feed, opener consumer.Opener)
 		StartFrom:    options.StartFrom,
 		FromNow:      options.FromNow,
 		Erasure:      envelope.IsErasure,
+		Traces:       consumer.Processes,
 	}
 	_, spec.Forgets = options.Handler.(projection.ErasureHandler)
 	if options.DeadLetterHandler != nil {

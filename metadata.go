@@ -6,6 +6,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/projection"
 )
 
@@ -70,7 +71,7 @@ func metadataOf(ctx context.Context) *Metadata {
 	if metadata != nil {
 		traced = *metadata
 	}
-	traced.TraceParent = "00-" + span.TraceID().String() + "-" + span.SpanID().String() + "-" + span.TraceFlags().String()
+	traced.TraceParent = telemetry.TraceParent(span)
 	traced.TraceState = span.TraceState().String()
 	return &traced
 }

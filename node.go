@@ -12,7 +12,6 @@ import (
 	"time"
 
 	goakt "github.com/tochemey/goakt/v3/actor"
-	goaktlog "github.com/tochemey/goakt/v3/log"
 
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
@@ -58,7 +57,7 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	system, err := startSystem(e.name)
+	system, err := startSystem(e.name, e.config.logger)
 	if err != nil {
 		return nil, err
 	}
@@ -77,8 +76,8 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 	}
 	epoch := strconv.FormatInt(time.Now().UnixNano(), 36)
 	n.shared = n.newShared(stores, writerID(e.name, epoch))
-	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec)
-	n.shared.States = n.consumers.wakeOnWrites(stores.states)
+	n.consumers = newConsumers(&e.config, stores, n.shared.WriterID, n.codec, record)
+	n.shared.States = n.consumers.wakeOnWrites(record.States(stores.states))
 	if stores.events != nil {
 		n.journal = journal.New(n.journalConfig(stores.events))
 		n.shared.Journal = n.journal
@@ -88,15 +87,15 @@ func newNode(ctx context.Context, e *Engine) (*node, error) {
 		n.shared.Snapshots = n.writer
 	}
 	n.host = n.newHost(epoch)
-	if n.observe, err = record.Observe(n.gauges()); err != nil {
-		return nil, errors.Join(err, n.stop(ctx))
-	}
 	n.eraser = n.newEraser(stores)
 	e.config.warnUnwrapped(ctx)
 	if err := n.join(ctx, e.name); err != nil {
 		return nil, errors.Join(err, n.stop(context.WithoutCancel(ctx)))
 	}
 	if err := n.runSagas(ctx, stores); err != nil {
+		return nil, errors.Join(err, n.stop(context.WithoutCancel(ctx)))
+	}
+	if n.observe, err = record.Observe(n.gauges()); err != nil {
 		return nil, errors.Join(err, n.stop(context.WithoutCancel(ctx)))
 	}
 	e.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine started", slog.String("engine", e.name), slog.String("writer", n.shared.WriterID))
@@ -149,13 +148,13 @@ func (n *node) newWriter(stores stores) *snapshot.Writer {
 }
 
 // startSystem starts the actor system. GoAkt keeps the context it is started with and may panic while it starts.
-func startSystem(name string) (system goakt.ActorSystem, err error) {
+func startSystem(name string, logger *slog.Logger) (system goakt.ActorSystem, err error) {
 	defer func() {
 		if value := recover(); value != nil {
 			system, err = nil, fmt.Errorf("ego: the actor system panicked while starting: %v", value)
 		}
 	}()
-	system, err = goakt.NewActorSystem(name, goakt.WithLogger(goaktlog.DiscardLogger))
+	system, err = goakt.NewActorSystem(name, goakt.WithLogger(egoactor.Logger(logger)))
 	if err != nil {
 		return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)
 	}
@@ -196,7 +195,12 @@ func (n *node) stop(ctx context.Context) error {
 	if n.writer != nil {
 		problems = append(problems, n.writer.Stop(ctx))
 	}
-	return errors.Join(append(problems, n.stopSystem())...)
+	problems = append(problems, n.stopSystem())
+	err := errors.Join(problems...)
+	if err == nil {
+		n.config.logger.LogAttrs(ctx, slog.LevelInfo, "engine stopped", slog.String("writer", n.shared.WriterID))
+	}
+	return err
 }
 
 // health returns what is wrong with the parts of the node, nil when nothing is.

@@ -130,6 +130,7 @@ func (p *publication) spec(n *node) consumer.Spec {
 		StartFrom:    options.StartFrom,
 		FromNow:      options.FromNow,
 		Erasure:      envelope.IsErasure,
+		Traces:       consumer.Publishes,
 	}
 }
 

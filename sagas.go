@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego/internal/egoactor"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/internal/timer"
 )
 
@@ -37,10 +38,11 @@ func newSagas(n *node, s stores) *sagas {
 			saga.TimerKind: ss.fire,
 			scheduleKind:   ss.fireScheduled,
 		},
+		Fired: func(t *egopb.Timer, late time.Duration, err error) { n.record.Fired(t.GetKind(), late, err) },
 	})
 	shared := *n.shared
 	shared.StartAnew = false // a saga has one life
-	ss.ports = &saga.Ports{Shared: &shared, Timers: ss.timers, Dispatcher: ss.dispatcher}
+	ss.ports = &saga.Ports{Shared: &shared, Timers: ss.timers, Dispatcher: ss.dispatcher, Changed: n.record.SagaBecame}
 	return ss
 }
 
@@ -105,6 +107,7 @@ func (n *node) activateSaga(pid string, entry *spawn, b SagaBehavior) egoactor.A
 		ResumeAfter:   n.config.resumeAfter,
 		IdleWatch:     sagaIdleWatch,
 		Now:           time.Now,
+		Trace:         telemetry.Stored,
 	})
 	return egoactor.Activation{
 		Core:           saga.NewCore(machine, n.sagas.ports),
@@ -135,6 +138,19 @@ func (ss *sagas) ask(ctx context.Context, pid string, input proto.Message, timeo
 			return err
 		}
 	}
+	ctx, end := n.record.Step(ctx, pid[len(saga.Prefix):], saga.NameOf(input))
+	err := ss.handle(ctx, pid, input, timeout)
+	if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, saga.ErrFinished) {
+		end(nil)
+	} else {
+		end(err)
+	}
+	return err
+}
+
+// handle has an input handled on this node.
+func (ss *sagas) handle(ctx context.Context, pid string, input proto.Message, timeout time.Duration) error {
+	n := ss.node
 	metadata := &Metadata{CorrelationID: pid[len(saga.Prefix):]}
 	if given := metadataOf(ctx); given != nil {
 		metadata.TraceParent, metadata.TraceState = given.TraceParent, given.TraceState
@@ -169,6 +185,7 @@ const inputTimeout = 15 * time.Second
 
 // deliver brings the outcome of a command to its saga.
 func (ss *sagas) deliver(ctx context.Context, job *saga.Job, outcome *saga.ResultInput) (again bool, err error) {
+	ctx = telemetry.Continue(ctx, job.Command.GetTrace())
 	if n := ss.node; n.cluster != nil {
 		ctx, cancel := context.WithTimeout(ctx, inputTimeout)
 		defer cancel()
@@ -216,8 +233,9 @@ func (ss *sagas) attempt(ctx context.Context, job *saga.Job, command proto.Messa
 	if err := checkEntityID(job.Command.GetEntityId()); err != nil {
 		return nil, err
 	}
+	ctx = telemetry.Continue(ctx, job.Command.GetTrace())
 	ctx = WithCorrelation(WithCommandID(ctx, job.Command.GetCommandId()), job.SagaID, job.SagaID)
-	state, _, err := ss.node.dispatch(ctx, job.Command.GetEntityId(), command, job.Command.GetTimeout().AsDuration())
+	state, _, err := ss.node.recorded(ctx, job.Command.GetEntityId(), command, job.Command.GetTimeout().AsDuration())
 	return state, err
 }
 
@@ -249,6 +267,7 @@ func verdictOf(err error) saga.Verdict {
 // fire brings a timer to its saga.
 func (ss *sagas) fire(ctx context.Context, t *egopb.Timer) error {
 	const patience = 3 // claims of a timer whose saga may be about to begin
+	ctx = telemetry.Continue(ctx, t.GetTrace())
 	err := ss.bring(ctx, t.GetOwner(), saga.NewTimer(t.GetName()), inputTimeout)
 	unknown := errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound)
 	if unknown && t.GetAttempts() >= patience || errors.Is(err, ErrErased) {

@@ -12,6 +12,7 @@ import (
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/envelope"
 	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/projection"
 )
 
@@ -243,7 +244,7 @@ func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
 	n := s.sagas.node
 	for _, o := range list {
 		input := newOffer(s.name, s.config, o.record.Stored, o.record.Opened, o.start)
-		err := s.sagas.bring(ctx, saga.Prefix+id, input, inputTimeout)
+		err := s.sagas.bring(telemetry.Continue(ctx, o.record.Stored.GetTrace()), saga.Prefix+id, input, inputTimeout)
 		if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound) || errors.Is(err, ErrErased) {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/saga"
+	"github.com/actorkeep/ego/internal/telemetry"
 )
 
 const (
@@ -100,9 +101,10 @@ func (ss *sagas) fireScheduled(ctx context.Context, t *egopb.Timer) error {
 		return err
 	}
 	id := t.GetOwner() + "/" + t.GetName() + "/" + strconv.FormatUint(t.GetVersion(), 10)
+	ctx = telemetry.Continue(ctx, t.GetTrace())
 	ctx = WithMetadata(WithCommandID(ctx, id), t.GetMetadata())
 	ctx = WithCorrelation(ctx, t.GetCorrelationId(), id)
-	_, _, err = ss.node.request(ctx, t.GetOwner(), command, defaultCommandTimeout)
+	_, _, err = ss.node.recorded(ctx, t.GetOwner(), command, defaultCommandTimeout)
 	if verdictOf(err) == saga.Refused && !errors.Is(err, ErrEntityNotFound) {
 		ss.node.config.logger.WarnContext(ctx, "a scheduled command was refused", "entity", t.GetOwner(), "error", err)
 		return nil

@@ -43,6 +43,9 @@ func (n *node) gauges() telemetry.Gauges {
 	if n.writer != nil {
 		g.Snapshots = func() int64 { return int64(n.writer.Status().Pending) }
 	}
+	if n.sagas != nil {
+		g.Commands = func() int64 { return int64(n.sagas.dispatcher.Pending()) }
+	}
 	return g
 }
 
@@ -51,8 +54,11 @@ func (n *node) passivated(id string, revision uint64) {
 	n.spawned.passivated(id, revision)
 }
 
-// recordedRequest is a request that is recorded.
-func (n *node) recordedRequest(ctx context.Context, id string, command Command, timeout time.Duration) (State, uint64, error) {
+// recorded sends a request to the node that owns the entity and records what becomes of it.
+func (n *node) recorded(ctx context.Context, id string, command Command, timeout time.Duration) (State, uint64, error) {
+	if n.record == nil {
+		return n.dispatch(ctx, id, command, timeout)
+	}
 	ctx, recorded := n.record.Command(ctx, id, commandName(command))
 	state, revision, err := n.dispatch(ctx, id, command, timeout)
 	kind := ""
@@ -63,9 +69,9 @@ func (n *node) recordedRequest(ctx context.Context, id string, command Command, 
 		recorded.End(kind, "ok", false, nil)
 		return state, revision, nil
 	}
-	err = failure(id, command, err)
-	outcome := outcomeOf(err)
-	recorded.End(kind, outcome, outcome == outcomeRefused, err)
+	failed := failure(id, command, err)
+	outcome := outcomeOf(failed)
+	recorded.End(kind, outcome, outcome == outcomeRefused, failed)
 	return nil, 0, err
 }
 

@@ -152,8 +152,7 @@ func TestTraces(t *testing.T) {
 	_, events := history(t, engine, "a", 1, 1)
 	require.Equal(t, seen.TraceParent, events[0].Metadata.TraceParent)
 	require.NotNil(t, written)
-	require.Len(t, written.Links(), 1)
-	require.Equal(t, command.SpanContext().SpanID(), written.Links()[0].SpanContext.SpanID())
+	require.Equal(t, command.SpanContext().SpanID(), written.Parent().SpanID())
 
 	store.before.Store(true)
 	_, _, err = engine.SendCommand(t.Context(), "a", &testpb.Deposit{Amount: 1}, patience)

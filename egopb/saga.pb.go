@@ -344,8 +344,10 @@ type SagaCommand struct {
 	Retry *SagaRetry `protobuf:"bytes,5,opt,name=retry,proto3" json:"retry,omitempty"`
 	// issued_unix_nano is when it was issued, in nanoseconds since 1970.
 	IssuedUnixNano int64 `protobuf:"varint,6,opt,name=issued_unix_nano,json=issuedUnixNano,proto3" json:"issued_unix_nano,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// trace is the trace context of the step that issued it.
+	Trace         *TraceContext `protobuf:"bytes,7,opt,name=trace,proto3" json:"trace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SagaCommand) Reset() {
@@ -418,6 +420,13 @@ func (x *SagaCommand) GetIssuedUnixNano() int64 {
 		return x.IssuedUnixNano
 	}
 	return 0
+}
+
+func (x *SagaCommand) GetTrace() *TraceContext {
+	if x != nil {
+		return x.Trace
+	}
+	return nil
 }
 
 // SagaRetry is a retry policy.
@@ -1003,7 +1012,7 @@ var File_ego_v1_saga_proto protoreflect.FileDescriptor
 
 const file_ego_v1_saga_proto_rawDesc = "" +
 	"\n" +
-	"\x11ego/v1/saga.proto\x12\x06ego.v1\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\x95\x01\n" +
+	"\x11ego/v1/saga.proto\x12\x06ego.v1\x1a\x10ego/v1/ego.proto\x1a\x19google/protobuf/any.proto\x1a\x1egoogle/protobuf/duration.proto\"\x95\x01\n" +
 	"\vSagaStarted\x12$\n" +
 	"\x0etime_unix_nano\x18\x01 \x01(\x03R\ftimeUnixNano\x12,\n" +
 	"\x12deadline_unix_nano\x18\x02 \x01(\x03R\x10deadlineUnixNano\x122\n" +
@@ -1017,7 +1026,7 @@ const file_ego_v1_saga_proto_rawDesc = "" +
 	"\x0epersistence_id\x18\x03 \x01(\tR\rpersistenceId\x12'\n" +
 	"\x0fsequence_number\x18\x04 \x01(\x04R\x0esequenceNumber\"F\n" +
 	"\x10SagaEventsPassed\x122\n" +
-	"\tpositions\x18\x01 \x03(\v2\x14.ego.v1.SagaPositionR\tpositions\"\x81\x02\n" +
+	"\tpositions\x18\x01 \x03(\v2\x14.ego.v1.SagaPositionR\tpositions\"\xad\x02\n" +
 	"\vSagaCommand\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x1b\n" +
@@ -1025,7 +1034,8 @@ const file_ego_v1_saga_proto_rawDesc = "" +
 	"\acommand\x18\x03 \x01(\v2\x14.google.protobuf.AnyR\acommand\x123\n" +
 	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12'\n" +
 	"\x05retry\x18\x05 \x01(\v2\x11.ego.v1.SagaRetryR\x05retry\x12(\n" +
-	"\x10issued_unix_nano\x18\x06 \x01(\x03R\x0eissuedUnixNano\"\xc7\x01\n" +
+	"\x10issued_unix_nano\x18\x06 \x01(\x03R\x0eissuedUnixNano\x12*\n" +
+	"\x05trace\x18\a \x01(\v2\x14.ego.v1.TraceContextR\x05trace\"\xc7\x01\n" +
 	"\tSagaRetry\x12!\n" +
 	"\fmax_attempts\x18\x01 \x01(\x05R\vmaxAttempts\x12>\n" +
 	"\rinitial_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\finitialDelay\x126\n" +
@@ -1105,6 +1115,7 @@ var file_ego_v1_saga_proto_goTypes = []any{
 	(*SagaFinished)(nil),            // 16: ego.v1.SagaFinished
 	(*anypb.Any)(nil),               // 17: google.protobuf.Any
 	(*durationpb.Duration)(nil),     // 18: google.protobuf.Duration
+	(*TraceContext)(nil),            // 19: ego.v1.TraceContext
 }
 var file_ego_v1_saga_proto_depIdxs = []int32{
 	2,  // 0: ego.v1.SagaStarted.positions:type_name -> ego.v1.SagaPosition
@@ -1112,16 +1123,17 @@ var file_ego_v1_saga_proto_depIdxs = []int32{
 	17, // 2: ego.v1.SagaCommand.command:type_name -> google.protobuf.Any
 	18, // 3: ego.v1.SagaCommand.timeout:type_name -> google.protobuf.Duration
 	6,  // 4: ego.v1.SagaCommand.retry:type_name -> ego.v1.SagaRetry
-	18, // 5: ego.v1.SagaRetry.initial_delay:type_name -> google.protobuf.Duration
-	18, // 6: ego.v1.SagaRetry.max_delay:type_name -> google.protobuf.Duration
-	5,  // 7: ego.v1.SagaCommandIssued.command:type_name -> ego.v1.SagaCommand
-	5,  // 8: ego.v1.SagaCompensationPlanned.commands:type_name -> ego.v1.SagaCommand
-	0,  // 9: ego.v1.SagaFinished.status:type_name -> ego.v1.SagaStatus
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	19, // 5: ego.v1.SagaCommand.trace:type_name -> ego.v1.TraceContext
+	18, // 6: ego.v1.SagaRetry.initial_delay:type_name -> google.protobuf.Duration
+	18, // 7: ego.v1.SagaRetry.max_delay:type_name -> google.protobuf.Duration
+	5,  // 8: ego.v1.SagaCommandIssued.command:type_name -> ego.v1.SagaCommand
+	5,  // 9: ego.v1.SagaCompensationPlanned.commands:type_name -> ego.v1.SagaCommand
+	0,  // 10: ego.v1.SagaFinished.status:type_name -> ego.v1.SagaStatus
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_ego_v1_saga_proto_init() }
@@ -1129,6 +1141,7 @@ func file_ego_v1_saga_proto_init() {
 	if File_ego_v1_saga_proto != nil {
 		return
 	}
+	file_ego_v1_ego_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -41,6 +41,9 @@ type Config struct {
 	// returns at once and may be called at any time.
 	Moved func(owned func(entityID string) bool)
 
+	// Retried is told why a call looks for the node of its entity again. It may be nil.
+	Retried func(reason string)
+
 	// Entities counts the live entities.
 	Entities func() int
 

@@ -81,10 +81,28 @@ func (n *Node) Do(ctx context.Context, c *Call) (*egopb.ClusterReply, error) {
 		}
 		if ctx.Err() == nil {
 			last = err
+			n.retried(err, doubt)
 		}
 		if !pause(ctx, p, err, retry) {
 			return nil, &GaveUpError{Err: ctx.Err(), Last: last, MayTakeEffect: doubt}
 		}
+	}
+}
+
+// retried tells why a call is made again.
+func (n *Node) retried(err error, doubt bool) {
+	if n.config.Retried == nil {
+		return
+	}
+	switch {
+	case errors.Is(err, ErrNoQuorum):
+		n.config.Retried("no_quorum")
+	case errors.Is(err, ErrAgain):
+		n.config.Retried("conflict")
+	case doubt:
+		n.config.Retried("in_doubt")
+	default:
+		n.config.Retried("moved")
 	}
 }
 

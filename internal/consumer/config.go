@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/projection"
 )
@@ -30,7 +31,8 @@ type Config struct {
 	// CallTimeout bounds one call to a store. The default is 5 seconds.
 	CallTimeout time.Duration
 
-	Logger *slog.Logger
+	Logger    *slog.Logger
+	Telemetry *telemetry.Recorder // nil: nothing
 }
 
 func (c Config) withDefaults() Config {
@@ -80,6 +82,8 @@ type Spec struct {
 
 	// GaveUp is told of events that are parked or skipped. It may be nil.
 	GaveUp func(ctx context.Context, letter *egopb.DeadLetter)
+
+	Traces Traces // what a delivery is in a trace
 }
 
 func (s Spec) withDefaults() Spec {

@@ -61,6 +61,7 @@ func (g *Group) Feed(source Source, store any) *Feed {
 // that is stopping.
 func (g *Group) Start(ctx context.Context, spec Spec) (*Consumer, error) {
 	spec = spec.withDefaults()
+	spec.Sink = g.traced(&spec)
 	if spec.FromNow {
 		if err := g.lookUpHeads(ctx, &spec); err != nil {
 			return nil, err

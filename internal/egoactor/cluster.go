@@ -16,7 +16,6 @@ import (
 	"github.com/tochemey/goakt/v3/address"
 	"github.com/tochemey/goakt/v3/discovery"
 	gerrors "github.com/tochemey/goakt/v3/errors"
-	goaktlog "github.com/tochemey/goakt/v3/log"
 	"github.com/tochemey/goakt/v3/remote"
 	gtls "github.com/tochemey/goakt/v3/tls"
 
@@ -127,7 +126,7 @@ func (r *ClusterRuntime) checkPorts(ctx context.Context) error {
 func (r *ClusterRuntime) newSystem(epoch string) (goakt.ActorSystem, error) {
 	c := &r.config
 	options := []goakt.Option{
-		goakt.WithLogger(goaktlog.DiscardLogger),
+		goakt.WithLogger(Logger(c.Logger)),
 		goakt.WithRemote(remote.NewConfig(c.Host, c.RemotingPort, remote.WithCompression(remote.NoCompression))),
 		goakt.WithoutRelocation(),
 		goakt.WithShutdownTimeout(shutdownTimeout),

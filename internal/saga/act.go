@@ -66,6 +66,7 @@ func (s *step) take(action *Action) error {
 		if err != nil {
 			return err
 		}
+		record.Trace = s.trace()
 		s.issue(record)
 	}
 	s.setTimers(action.Timers)
@@ -138,6 +139,7 @@ func (s *step) plan() {
 		}
 		var record *egopb.SagaCommand
 		if record, err = commands[i].record(s.machine.config.ID+"/c/"+strconv.Itoa(i+1), s.machine.config.Now()); err == nil {
+			record.Trace = s.trace()
 			planned.Commands = append(planned.Commands, record)
 		}
 	}

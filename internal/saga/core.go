@@ -25,6 +25,7 @@ type Ports struct {
 	Shared     *entity.Shared
 	Timers     Timers
 	Dispatcher *Dispatcher
+	Changed    func(kind string, status egopb.SagaStatus) // is told of each status that a saga came into; nil: nobody
 }
 
 // A Core runs one saga: an entity whose behaviour is a [Machine]. Before a step is stored, the timers that it needs are;
@@ -40,7 +41,7 @@ type Core struct {
 func NewCore(machine *Machine, ports *Ports) *Core {
 	c := &Core{machine: machine, ports: ports}
 	shared := *ports.Shared
-	shared.Journal = &appender{machine, ports.Timers, shared.Journal}
+	shared.Journal = &appender{machine, ports, shared.Journal}
 	config := &machine.config
 	c.Entity = entity.NewEventSourced(config.PersistenceID, config.Kind, machine, new(entity.Settings), &shared)
 	return c
@@ -49,19 +50,22 @@ func NewCore(machine *Machine, ports *Ports) *Core {
 // appender stores the timers of a step before the step.
 type appender struct {
 	machine *Machine
-	timers  Timers
+	ports   *Ports
 	journal entity.Appender
 }
 
 func (a *appender) Append(ctx context.Context, records []*egopb.Event) error {
 	if rows := a.machine.Rows(); len(rows) > 0 {
-		if err := a.timers.Schedule(ctx, rows); err != nil {
+		if err := a.ports.Timers.Schedule(ctx, rows); err != nil {
 			return persistence.DefinitelyNotWritten(fmt.Errorf("the timers of the saga cannot be set: %w", err))
 		}
 		a.machine.Armed()
 	}
 	err := a.journal.Append(ctx, records)
 	a.machine.owns = a.machine.owns || err == nil
+	if err == nil && a.ports.Changed != nil {
+		a.machine.changes(a.ports.Changed)
+	}
 	return err
 }
 

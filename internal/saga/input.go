@@ -89,3 +89,23 @@ type RetryInput struct{ *egopb.SagaResumed }
 
 // NewRetry returns an input that tries a failed compensation again.
 func NewRetry() *RetryInput { return &RetryInput{&egopb.SagaResumed{Retried: true}} }
+
+// NameOf names the sort of an input.
+func NameOf(input proto.Message) string {
+	switch input.(type) {
+	case *StartInput:
+		return "start"
+	case *EventInput:
+		return "event"
+	case *ResultInput:
+		return "result"
+	case *TimerInput:
+		return "timer"
+	case *CancelInput:
+		return "cancel"
+	case *RetryInput:
+		return "retry"
+	default:
+		return "input"
+	}
+}

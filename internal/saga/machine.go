@@ -38,6 +38,9 @@ type Config struct {
 	ResumeAfter   time.Duration
 	IdleWatch     time.Duration
 	Now           func() time.Time
+
+	// Trace returns the trace context of a step, nil when it has none. It may be nil.
+	Trace func(ctx context.Context) *egopb.TraceContext
 }
 
 // A Machine decides what a saga does. It is the behaviour of the event-sourced entity that a saga is: inputs are its
@@ -151,4 +154,18 @@ func (s *step) decide(input proto.Message) error {
 		return fmt.Errorf("%w: %T", errNotForSagas, input)
 	}
 	return nil
+}
+
+// changes tells of the statuses that the newest step has led to.
+func (m *Machine) changes(tell func(kind string, status egopb.SagaStatus)) {
+	if m.step == nil {
+		return
+	}
+	last := m.step.prior.Status
+	for _, state := range m.step.states {
+		if state.Status != last {
+			last = state.Status
+			tell(m.config.Kind, last)
+		}
+	}
 }

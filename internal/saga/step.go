@@ -188,6 +188,14 @@ func (s *step) commandID() string {
 	return s.machine.config.ID + "/" + strconv.FormatUint(s.prior.records+1, 10) + "/" + strconv.Itoa(s.issued)
 }
 
+// trace returns the trace context of the step.
+func (s *step) trace() *egopb.TraceContext {
+	if s.machine.config.Trace == nil {
+		return nil
+	}
+	return s.machine.config.Trace(s.ctx)
+}
+
 // arm returns the timers that must be in the store before the step is.
 func (s *step) arm() []*egopb.Timer {
 	m, state := s.machine, s.state
@@ -215,6 +223,9 @@ func (s *step) arm() []*egopb.Timer {
 		if t.GetGeneration() > s.prior.generation {
 			rows = append(rows, m.row(userRow(t.GetName(), t.GetGeneration()), t.GetDueUnixNano()))
 		}
+	}
+	for _, row := range rows {
+		row.Trace = s.trace()
 	}
 	return rows
 }

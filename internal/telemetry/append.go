@@ -2,7 +2,7 @@ package telemetry
 
 import (
 	"context"
-	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -12,73 +12,95 @@ import (
 	"github.com/actorkeep/ego/persistence"
 )
 
-// maxLinks bounds the links of one span; a batch may carry more commands than that.
-const maxLinks = 64
+// The attributes of the semantic conventions for databases, which are stable.
+const (
+	keyDBSystem    = attribute.Key("db.system.name")
+	keyDBOperation = attribute.Key("db.operation.name")
+	keyDBBatch     = attribute.Key("db.operation.batch.size") // only of two and more
+)
 
-// Events returns a store whose writes are spans. The events of a write come from many commands, so its span is no child of
-// theirs and links to them. Without traces it is the store itself.
+// Events returns a store whose writes are spans. A write of the events of one command is a child of its span. One of many
+// commands is a span of its own that links to them, and each of them gets a child that links to the write. Without traces it
+// is the store itself.
 func (r *Recorder) Events(store persistence.EventsStore) persistence.EventsStore {
 	if !r.traces() {
 		return store
 	}
-	return &tracedEvents{EventsStore: store, tracer: r.tracer}
+	return &tracedEvents{EventsStore: store, recorder: r, system: systemOf(store)}
 }
 
 type tracedEvents struct {
 	persistence.EventsStore
-	tracer trace.Tracer
+	recorder *Recorder
+	system   []attribute.KeyValue
 }
 
 // WriteEvents implements [persistence.EventsStore].
 func (s *tracedEvents) WriteEvents(ctx context.Context, events []*egopb.Event) error {
-	ctx, span := s.tracer.Start(ctx, "append", trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(linksOf(events)...),
-		trace.WithAttributes(attribute.Int("ego.append.events", len(events))))
-	defer span.End()
+	origins := originsOf(len(events), func(i int) Origin { return OriginOf(events[i].GetTrace()) })
+	attributes := append([]attribute.KeyValue{keyDBOperation.String("append")}, s.system...)
+	if len(events) > 1 {
+		attributes = append(attributes, keyDBBatch.Int(len(events)))
+	}
+	began := time.Now()
+	ctx, span := s.recorder.start(ctx, "append", trace.SpanKindClient, origins, attributes...)
 	err := s.EventsStore.WriteEvents(ctx, events)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
+	end(span, err)
+	if len(origins) > 1 {
+		s.share(span.SpanContext(), origins, began, err)
 	}
 	return err
 }
 
-// linksOf returns a link for each command behind the events.
-func linksOf(events []*egopb.Event) []trace.Link {
-	var links []trace.Link
-	last := ""
-	for _, event := range events {
-		parent := event.GetTrace().GetTraceparent()
-		if parent == "" || parent == last {
+// share records a write of many commands in the trace of each.
+func (s *tracedEvents) share(write trace.SpanContext, origins []trace.SpanContext, began time.Time, err error) {
+	link := trace.Link{SpanContext: write}
+	for _, origin := range origins {
+		if !origin.IsSampled() {
 			continue
 		}
-		last = parent
-		if origin := SpanContext(parent, event.GetTrace().GetTracestate()); origin.IsValid() {
-			links = append(links, trace.Link{SpanContext: origin})
-		}
-		if len(links) == maxLinks {
-			break
-		}
+		ctx := trace.ContextWithRemoteSpanContext(context.Background(), origin)
+		_, span := s.recorder.tracer.Start(ctx, "append", trace.WithTimestamp(began), trace.WithLinks(link))
+		end(span, err)
 	}
-	return links
 }
 
-// SpanContext returns the span that a W3C trace context names; it is not valid when the text is not.
-func SpanContext(traceparent, tracestate string) trace.SpanContext {
-	parts := strings.Split(traceparent, "-")
-	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || len(parts[3]) != 2 {
-		return trace.SpanContext{}
+// States returns a store whose writes are spans, children of the spans of their commands. Without traces it is the store
+// itself.
+func (r *Recorder) States(store persistence.StateStore) persistence.StateStore {
+	if !r.traces() || store == nil {
+		return store
 	}
-	id, err := trace.TraceIDFromHex(parts[1])
+	return &tracedStates{StateStore: store, recorder: r, system: systemOf(store)}
+}
+
+type tracedStates struct {
+	persistence.StateStore
+	recorder *Recorder
+	system   []attribute.KeyValue
+}
+
+// WriteState implements [persistence.StateStore].
+func (s *tracedStates) WriteState(ctx context.Context, state *egopb.DurableState) error {
+	origins := originsOf(1, func(int) Origin { return OriginOf(state.GetTrace()) })
+	attributes := append([]attribute.KeyValue{keyDBOperation.String("write state")}, s.system...)
+	ctx, span := s.recorder.start(ctx, "write state", trace.SpanKindClient, origins, attributes...)
+	err := s.StateStore.WriteState(ctx, state)
+	end(span, err)
+	return err
+}
+
+// systemOf names the database of a store that says so.
+func systemOf(store any) []attribute.KeyValue {
+	if named, ok := store.(persistence.SystemNamer); ok {
+		return []attribute.KeyValue{keyDBSystem.String(named.DatabaseSystem())}
+	}
+	return nil
+}
+
+func end(span trace.Span, err error) {
 	if err != nil {
-		return trace.SpanContext{}
+		span.SetStatus(codes.Error, err.Error())
 	}
-	span, err := trace.SpanIDFromHex(parts[2])
-	if err != nil {
-		return trace.SpanContext{}
-	}
-	flags := trace.TraceFlags(0)
-	if c := parts[3][1]; c >= '0' && c <= '9' && (c-'0')&1 == 1 || c == 'b' || c == 'd' || c == 'f' {
-		flags = trace.FlagsSampled
-	}
-	state, _ := trace.ParseTraceState(tracestate) // without it the span is the same
-	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: span, TraceFlags: flags, TraceState: state, Remote: true})
+	span.End()
 }

@@ -18,9 +18,9 @@ const (
 
 // consumerGauges tell of the consumers of this process. Nothing of it asks a store.
 type consumerGauges struct {
-	shards, problems, behind metric.Int64Observable
-	events                   metric.Int64Observable
-	age                      metric.Float64Observable
+	shards, problems, behind, position metric.Int64Observable
+	events                             metric.Int64Observable
+	age                                metric.Float64Observable
 }
 
 func (i *instruments) consumers(ask func() []projection.Status) ([]gauge, error) {
@@ -34,6 +34,7 @@ func (i *instruments) consumers(ask func() []projection.Status) ([]gauge, error)
 		shards:   number("ego.consumer.shards", "{shard}", "Shards of a consumer that this process works on."),
 		problems: number("ego.consumer.problems", "{shard}", "Shards of a consumer that do not go on, by the reason."),
 		behind:   number("ego.consumer.lag.events", "{event}", "Events of a shard that the consumer has not recorded as done."),
+		position: number("ego.consumer.position", "{position}", "Position of a shard up to which everything is recorded as done."),
 	}
 	events, err := i.meter.Int64ObservableCounter("ego.consumer.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that a consumer of this process has dealt with."))
@@ -50,7 +51,7 @@ func (i *instruments) consumers(ask func() []projection.Status) ([]gauge, error)
 			g.observe(o, &status)
 		}
 	}
-	return []gauge{{g.shards, observe}, {g.problems, nil}, {g.behind, nil}, {g.events, nil}, {g.age, nil}}, nil
+	return []gauge{{g.shards, observe}, {g.problems, nil}, {g.behind, nil}, {g.position, nil}, {g.events, nil}, {g.age, nil}}, nil
 }
 
 // A problem is why shards do not go on.
@@ -69,6 +70,7 @@ func (g *consumerGauges) observe(o metric.Observer, status *projection.Status) {
 		if shard.State != projection.Running {
 			problems[problem{shard.State, shard.Reason}]++
 		}
+		o.ObserveInt64(g.position, int64(shard.Position), metric.WithAttributes(name, keyShard.Int64(int64(shard.Shard))))
 		g.observeLag(o, name, shard)
 	}
 	if status.State == projection.BackingOff && states[status.State] == 0 {

@@ -15,6 +15,7 @@ type Gauges struct {
 	Entities  func() int64 // live in this node
 	Pending   func() int64 // appends that wait for the journal
 	Snapshots func() int64 // snapshots that wait to be written
+	Commands  func() int64 // commands of sagas under way
 
 	Consumers func() []projection.Status // that this process runs
 }
@@ -68,6 +69,7 @@ func (i *instruments) gauges(g Gauges) ([]gauge, error) {
 	number("ego.entity.live", "{entity}", "Entities that are live in this node.", g.Entities)
 	number("ego.journal.pending", "{append}", "Appends that wait for the next write of the journal.", g.Pending)
 	number("ego.snapshot.pending", "{snapshot}", "Snapshots that wait to be written.", g.Snapshots)
+	number("ego.saga.commands", "{command}", "Commands of sagas that are under way.", g.Commands)
 	if g.Consumers != nil {
 		consumers, err := i.consumers(g.Consumers)
 		gauges, problems = append(gauges, consumers...), append(problems, err)

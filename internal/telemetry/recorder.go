@@ -56,7 +56,7 @@ func (r *Recorder) measures() bool { return r != nil && r.instruments != nil }
 func (r *Recorder) traces() bool { return r != nil && r.tracer != nil }
 
 // attributes are the values that an instrument is recorded with; an empty one is left out.
-type attributes struct{ kind, command, outcome string }
+type attributes struct{ kind, command, outcome, status, timer, reason string }
 
 // with returns the option for attributes, made once for each combination.
 func (r *Recorder) with(a attributes) metric.MeasurementOption {
@@ -66,6 +66,7 @@ func (r *Recorder) with(a attributes) metric.MeasurementOption {
 	var set []attribute.KeyValue
 	for _, value := range []attribute.KeyValue{
 		keyKind.String(a.kind), keyCommand.String(a.command), keyOutcome.String(a.outcome),
+		keyStatus.String(a.status), keyTimer.String(a.timer), keyReason.String(a.reason),
 	} {
 		if value.Value.AsString() != "" {
 			set = append(set, value)
@@ -89,6 +90,9 @@ type instruments struct {
 	passivations   metric.Int64Counter
 	snapshots      metric.Int64Counter
 	retentions     metric.Int64Counter
+	sagas          metric.Int64Counter
+	timers         metric.Float64Histogram
+	routeRetries   metric.Int64Counter
 }
 
 // Bounds of histograms: seconds from 10 µs to 10 s, and counts up to what one write takes.
@@ -126,6 +130,9 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 	i.passivations = counter("ego.entity.passivations", "{entity}", "Entities that were let go of because they were idle.")
 	i.snapshots = counter("ego.snapshots", "{snapshot}", "Snapshots written, failed, or ignored by a recovery.")
 	i.retentions = counter("ego.retentions", "{retention}", "Retention policies carried out after a snapshot, or failed.")
+	i.sagas = counter("ego.saga.transitions", "{saga}", "Sagas that came into a status.")
+	i.timers = seconds("ego.timer.delay", "How late timers fired, or failed to.")
+	i.routeRetries = counter("ego.cluster.retries", "{attempt}", "Attempts to reach the node of an entity that were made again.")
 	return i, errors.Join(problems...)
 }
 

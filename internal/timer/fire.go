@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"github.com/actorkeep/ego/egopb"
 )
@@ -27,6 +28,10 @@ func (s *Service) fire(timer *egopb.Timer) {
 }
 
 func (s *Service) handle(handler Handler, timer *egopb.Timer) (err error) {
+	if s.config.Fired != nil {
+		late := s.config.Now().Sub(time.Unix(0, timer.GetDueUnixNano()))
+		defer func() { s.config.Fired(timer, late, err) }()
+	}
 	defer func() {
 		if value := recover(); value != nil {
 			err = fmt.Errorf("timer: the handler panicked: %v\n%s", value, debug.Stack())

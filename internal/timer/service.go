@@ -39,6 +39,9 @@ type Config struct {
 	CallTimeout time.Duration      // of a call to the store
 	Logger      *slog.Logger
 	Now         func() time.Time
+
+	// Fired is told of each call of a handler, how late it was and how it ended. It may be nil.
+	Fired func(timer *egopb.Timer, late time.Duration, err error)
 }
 
 func (c Config) withDefaults() Config {
