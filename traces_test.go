@@ -204,11 +204,11 @@ func TestTraceOfABatch(t *testing.T) { // G12
 		ego.WithProjection("p", &projection.Options{Handler: new(gathering)}))
 	open(t, engine, "hot")
 	release := faults.On("WriteEvents").First(1).Block()
-	requests := make([]trace.SpanContext, n)
+	var requests []trace.SpanContext
 	var senders sync.WaitGroup
 	for i := range n {
 		ctx, root := tr.request(t)
-		requests[i] = root
+		requests = append(requests, root)
 		id := fmt.Sprint(i)
 		require.NoError(t, engine.Entity(t.Context(), testaccount.New(id)))
 		senders.Go(func() {

@@ -51,7 +51,7 @@ func problemsOf(err error) []string {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what joins at the top is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []string{err.Error()}
 	}
@@ -66,5 +66,5 @@ func write(w http.ResponseWriter, status int, report Report) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(report) // the client is gone
+	_ = json.NewEncoder(w).Encode(report) //nolint:errchkjson // the client is gone
 }

@@ -79,13 +79,13 @@ func (r *Recorder) start(ctx context.Context, name string, kind trace.SpanKind, 
 ) (context.Context, trace.Span) {
 	options := []trace.SpanStartOption{trace.WithSpanKind(kind), trace.WithAttributes(attributes...)}
 	if len(origins) == 1 {
-		return r.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, origins[0]), name, options...)
+		return r.tracer.Start(trace.ContextWithRemoteSpanContext(ctx, origins[0]), name, options...) //nolint:spancheck // ended by the caller
 	}
 	links := make([]trace.Link, min(len(origins), maxLinks))
 	for i := range links {
 		links[i].SpanContext = origins[i]
 	}
-	return r.tracer.Start(ctx, name, append(options, trace.WithNewRoot(), trace.WithLinks(links...))...)
+	return r.tracer.Start(ctx, name, append(options, trace.WithNewRoot(), trace.WithLinks(links...))...) //nolint:spancheck // ended by the caller
 }
 
 // SpanContext returns the span that a W3C trace context names; it is not valid when the text is not.
