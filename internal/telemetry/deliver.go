@@ -42,7 +42,7 @@ func (r *Recorder) Step(ctx context.Context, saga, input string) (context.Contex
 		return ctx, func(error) {}
 	}
 	ctx, span := r.tracer.Start(ctx, "saga "+input, trace.WithAttributes(keySaga.String(saga), keyInput.String(input))) //nolint:spancheck // ended by the caller
-	return ctx, func(err error) { end(span, err) } //nolint:spancheck // by the caller
+	return ctx, func(err error) { end(span, err) }                                                                      //nolint:spancheck // by the caller
 }
 
 // The attributes of the spans of sagas.
