@@ -192,7 +192,7 @@ func (c *consumers) forget(ctx context.Context, persistenceID string, event, sta
 			continue
 		}
 		if err := c.group.ForgetLetters(ctx, specs[i], persistenceID, end); err != nil && !errors.Is(err, consumer.ErrNoLetters) {
-			problems = append(problems, err)
+			problems = append(problems, lettersError(specs[i].Name, err))
 		}
 	}
 	return errors.Join(problems...)

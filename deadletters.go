@@ -2,6 +2,8 @@ package ego
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 
@@ -36,16 +38,15 @@ func (e *Engine) DeadLetters(ctx context.Context, name string) iter.Seq2[*projec
 // RetryDeadLetters has the handler of a projection try the dead letters again, those of the entities given or all, each
 // entity's in order, and returns when that is done. A letter that fails goes back in its place, with those of its entity
 // behind it; that is no error, and seen in [Engine.DeadLetters]. The process that owns the shard does it, this one when
-// nobody does, so it works from any process; when the context ends first, an owner elsewhere may still do it.
+// nobody does, so it works from any process; when the context ends first, an owner elsewhere may still do it. An owner that
+// dies meanwhile is replaced. One that lives and does nothing for three lease times, as its handler hangs, is [ErrTimeout],
+// and is asked no longer.
 func (e *Engine) RetryDeadLetters(ctx context.Context, name string, entityIDs ...string) error {
 	n, spec, err := e.projection(name)
 	if err != nil {
 		return err
 	}
-	if err := n.consumers.group.RetryLetters(ctx, spec, entityIDs...); err != nil {
-		return projectionError(name, err)
-	}
-	return nil
+	return lettersError(name, n.consumers.group.RetryLetters(ctx, spec, entityIDs...))
 }
 
 // DiscardDeadLetters gives dead letters of a projection up, those of the entities given or all, and returns when that is
@@ -55,10 +56,19 @@ func (e *Engine) DiscardDeadLetters(ctx context.Context, name string, entityIDs 
 	if err != nil {
 		return err
 	}
-	if err := n.consumers.group.DiscardLetters(ctx, spec, entityIDs...); err != nil {
+	return lettersError(name, n.consumers.group.DiscardLetters(ctx, spec, entityIDs...))
+}
+
+// lettersError says what went wrong while dead letters were settled, nil for nil.
+func lettersError(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, consumer.ErrNoAnswer):
+		return projectionError(name, fmt.Errorf("%w: %w", ErrTimeout, err))
+	default:
 		return projectionError(name, err)
 	}
-	return nil
 }
 
 // openLetter returns a dead letter as user code sees it.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/actorkeep/ego/encryption"
+	"github.com/actorkeep/ego/persistence/sqlite"
 )
 
 func TestWrapper(t *testing.T) {
@@ -91,71 +93,112 @@ func (w *failingWrapper) Unwrap(ctx context.Context, name encryption.KeyName, ma
 	return w.Wrapper.Unwrap(ctx, name, master, wrapped)
 }
 
+// onKeyStores runs a test with a key store in memory and with one in a file. What comes after a call of restarted finds
+// what another process would find.
+func onKeyStores(t *testing.T, test func(t *testing.T, keys encryption.KeyStore, restarted func() encryption.KeyStore)) {
+	t.Helper()
+	t.Run("Memory", func(t *testing.T) {
+		t.Parallel()
+		keys := encryption.NewMemoryKeyStore()
+		test(t, keys, func() encryption.KeyStore { return keys })
+	})
+	t.Run("SQLite", func(t *testing.T) {
+		t.Parallel()
+		path := filepath.Join(t.TempDir(), "keys.db")
+		open := func() encryption.KeyStore {
+			store, err := sqlite.Open(path)
+			require.NoError(t, err)
+			require.NoError(t, store.Connect(t.Context()))
+			t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
+			return store
+		}
+		keys := open()
+		test(t, keys, func() encryption.KeyStore {
+			require.NoError(t, keys.(*sqlite.Store).Disconnect(t.Context()))
+			keys = open()
+			return keys
+		})
+	})
+}
+
 func TestRotation(t *testing.T) {
 	t.Parallel()
 
 	t.Run("DataKey", func(t *testing.T) {
 		t.Parallel()
-		keys := encryption.NewMemoryKeyStore()
-		e := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
-		var ids []string
-		var values [][]byte
-		for number := range uint64(4) {
-			sealed, keyID := seal(t, e, place("a", number), fmt.Sprint("secret ", number))
-			require.NotContains(t, ids, keyID)
-			ids, values = append(ids, keyID), append(values, sealed)
-			require.NoError(t, e.RotateDataKey(t.Context(), "a"))
-		}
-		for _, reader := range []*encryption.AESEncryptor{e, encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))} {
-			for i := range values {
-				requireOpens(t, reader, place("a", uint64(i)), ids[i], values[i], fmt.Sprint("secret ", i))
-			}
-		}
+		onKeyStores(t, testDataKeyRotation)
 	})
 	t.Run("MasterKey", func(t *testing.T) {
 		t.Parallel()
-		const entities = 600 // more than two pages
-		keys := encryption.NewMemoryKeyStore()
-		old := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
-		ids, values := make([]string, entities), make([][]byte, entities)
-		for i := range entities {
-			values[i], ids[i] = seal(t, old, place(fmt.Sprint("e", i), 1), "secret")
-		}
-		require.NoError(t, old.BeginErasure(t.Context(), "e5"))
-
-		both := &failingWrapper{Wrapper: wrapper(t, "m2", "m1"), left: 300}
-		changed, err := encryption.RewrapKeys(t.Context(), keys, both)
-		require.ErrorIs(t, err, errDown)
-		require.Equal(t, 300, changed)
-		both.left = entities
-		changed, err = encryption.RewrapKeys(t.Context(), keys, both)
-		require.NoError(t, err)
-		require.Equal(t, entities-1-300, changed, "it goes on where it was cut off")
-		changed, err = encryption.RewrapKeys(t.Context(), keys, both)
-		require.NoError(t, err)
-		require.Zero(t, changed)
-
-		next := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m2"))) // without the old one
-		for i := range entities {
-			if at := place(fmt.Sprint("e", i), 1); i == 5 {
-				requireSealed(t, next, at, ids[i], values[i], encryption.ErrErased)
-			} else {
-				requireOpens(t, next, at, ids[i], values[i], "secret")
-			}
-		}
+		onKeyStores(t, testMasterKeyRotation)
 	})
 	t.Run("FromNoMasterKey", func(t *testing.T) {
 		t.Parallel()
-		keys := encryption.NewMemoryKeyStore()
-		sealed, keyID := seal(t, encryption.NewAESEncryptor(keys), place("a", 1), "secret")
-		e := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
-		requireOpens(t, e, place("a", 1), keyID, sealed, "secret")
-		changed, err := encryption.RewrapKeys(t.Context(), keys, wrapper(t, "m1"))
-		require.NoError(t, err)
-		require.Equal(t, 1, changed)
-		requireOpens(t, encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1"))), place("a", 1), keyID, sealed, "secret")
-		requireSealed(t, encryption.NewAESEncryptor(keys), place("a", 1), keyID, sealed, encryption.ErrUnknownKey)
+		onKeyStores(t, testFirstMasterKey)
 	})
+}
+
+func testDataKeyRotation(t *testing.T, keys encryption.KeyStore, restarted func() encryption.KeyStore) {
+	e := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
+	var ids []string
+	var values [][]byte
+	for number := range uint64(4) {
+		sealed, keyID := seal(t, e, place("a", number), fmt.Sprint("secret ", number))
+		require.NotContains(t, ids, keyID)
+		ids, values = append(ids, keyID), append(values, sealed)
+		require.NoError(t, e.RotateDataKey(t.Context(), "a"))
+	}
+	opens := func(e *encryption.AESEncryptor) {
+		for i := range values {
+			requireOpens(t, e, place("a", uint64(i)), ids[i], values[i], fmt.Sprint("secret ", i))
+		}
+	}
+	opens(e)
+	opens(encryption.NewAESEncryptor(restarted(), encryption.WithWrapper(wrapper(t, "m1"))))
+}
+
+func testMasterKeyRotation(t *testing.T, keys encryption.KeyStore, restarted func() encryption.KeyStore) {
+	const entities = 300 // more than a page
+	old := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
+	ids, values := make([]string, entities), make([][]byte, entities)
+	for i := range entities {
+		values[i], ids[i] = seal(t, old, place(fmt.Sprint("e", i), 1), "secret")
+	}
+	require.NoError(t, old.BeginErasure(t.Context(), "e5"))
+
+	both := &failingWrapper{Wrapper: wrapper(t, "m2", "m1"), left: 150}
+	changed, err := encryption.RewrapKeys(t.Context(), keys, both)
+	require.ErrorIs(t, err, errDown)
+	require.Equal(t, 150, changed)
+	both.left = entities
+	keys = restarted()
+	changed, err = encryption.RewrapKeys(t.Context(), keys, both)
+	require.NoError(t, err)
+	require.Equal(t, entities-1-150, changed, "it goes on where it was cut off")
+	changed, err = encryption.RewrapKeys(t.Context(), keys, both)
+	require.NoError(t, err)
+	require.Zero(t, changed)
+
+	next := encryption.NewAESEncryptor(restarted(), encryption.WithWrapper(wrapper(t, "m2"))) // without the old one
+	for i := range entities {
+		if at := place(fmt.Sprint("e", i), 1); i == 5 {
+			requireSealed(t, next, at, ids[i], values[i], encryption.ErrErased)
+		} else {
+			requireOpens(t, next, at, ids[i], values[i], "secret")
+		}
+	}
+}
+
+func testFirstMasterKey(t *testing.T, keys encryption.KeyStore, restarted func() encryption.KeyStore) {
+	sealed, keyID := seal(t, encryption.NewAESEncryptor(keys), place("a", 1), "secret")
+	e := encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1")))
+	requireOpens(t, e, place("a", 1), keyID, sealed, "secret")
+	changed, err := encryption.RewrapKeys(t.Context(), keys, wrapper(t, "m1"))
+	require.NoError(t, err)
+	require.Equal(t, 1, changed)
+	keys = restarted()
+	requireOpens(t, encryption.NewAESEncryptor(keys, encryption.WithWrapper(wrapper(t, "m1"))), place("a", 1), keyID, sealed, "secret")
+	requireSealed(t, encryption.NewAESEncryptor(keys), place("a", 1), keyID, sealed, encryption.ErrUnknownKey)
 }
 
 func TestCheck(t *testing.T) {
