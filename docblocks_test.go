@@ -24,7 +24,7 @@ func TestGoBlocksOfDocsCompile(t *testing.T) {
 	records, err := filepath.Glob("docs/adr/*.md")
 	require.NoError(t, err)
 	pages = append(append(pages, records...), "README.md", "CONTRIBUTING.md")
-	block := regexp.MustCompile("(?ms)^```go\n(.*?)^```$")
+	block := regexp.MustCompile("(?ms)^```go$\n(.*?\n)```$")
 	overlay := struct{ Replace map[string]string }{make(map[string]string)}
 	args := []string{"build", "-mod=readonly", "-overlay", filepath.Join(t.TempDir(), "overlay.json")}
 	dir := t.TempDir()

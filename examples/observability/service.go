@@ -82,7 +82,7 @@ func (s *service) handler() http.Handler {
 
 // visit visits a page.
 func (s *service) visit(ctx context.Context) {
-	id := pageID(rand.IntN(pages)) //nolint:gosec // not a secret
+	id := pageID(rand.IntN(pages))
 	if _, _, err := s.engine.SendCommand(ctx, id, wrapperspb.Int64(1), patience); err != nil && ctx.Err() == nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "a visit was not counted", slog.String("page", id), slog.Any("error", err))
 	}
