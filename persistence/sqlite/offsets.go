@@ -19,9 +19,11 @@ const (
 	deleteDeadLetters = `DELETE FROM ego_dead_letters WHERE consumer = ?`
 )
 
-// CommitOffset implements [offsetstore.OffsetStore].
+// CommitOffset implements [offsetstore.OffsetStore]. It does not sync the file, which the next write of an event does: an
+// offset survives the end of the process, and after a loss of power some of the newest may be older again, so that events
+// come once more. [Store.CommitOffsetTx] does sync.
 func (s *Store) CommitOffset(ctx context.Context, lease offsetstore.Lease, position uint64) error {
-	return s.write(ctx, write{op: "commit an offset to", run: func(_ context.Context, t *tx) error {
+	return s.write(ctx, write{op: "commit an offset to", unsynced: true, run: func(_ context.Context, t *tx) error {
 		return s.commitOffset(t, lease, position)
 	}})
 }

@@ -23,8 +23,9 @@ type session struct {
 	writes statements
 	reads  statements
 
-	slot  chan struct{} // held by the one who uses the writer
-	calls sync.WaitGroup
+	slot     chan struct{} // held by the one who uses the writer
+	unsynced bool          // its commits do not sync
+	calls    sync.WaitGroup
 }
 
 // openSession opens the file and prepares it.

@@ -30,12 +30,16 @@ type write struct {
 	op  string // for errors: "write events to"
 	run func(ctx context.Context, t *tx) error
 
+	// unsynced returns after COMMIT without syncing the write-ahead log: see [session.sync].
+	unsynced bool
+
 	// stored reports, in a later transaction, whether this one was committed. It is asked when the driver left that open.
 	// Without it the outcome of such a write is unknown to the caller too.
 	stored func(t *tx) (bool, error)
 }
 
-// write runs a write in a transaction. It returns nil after COMMIT, which syncs the write-ahead log. Any error for which
+// write runs a write in a transaction. It returns nil after COMMIT, which syncs the write-ahead log unless the write says
+// otherwise. Any error for which
 // [persistence.NotWritten] does not hold leaves the outcome open.
 func (s *Store) write(ctx context.Context, w write) error {
 	if err := s.checkOutside(ctx); err != nil {
@@ -45,7 +49,7 @@ func (s *Store) write(ctx context.Context, w write) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.begin(ctx)
+	t, err := c.begin(ctx, w.unsynced)
 	if err != nil {
 		c.leave()
 		return persistence.DefinitelyNotWritten(s.fail(w.op, err))
@@ -62,7 +66,7 @@ func (s *Store) write(ctx context.Context, w write) error {
 }
 
 // begin takes the writer and the write lock of the file.
-func (s *session) begin(ctx context.Context) (*tx, error) {
+func (s *session) begin(ctx context.Context, unsynced bool) (*tx, error) {
 	if err := s.lock(ctx); err != nil {
 		return nil, err
 	}
@@ -71,15 +75,36 @@ func (s *session) begin(ctx context.Context) (*tx, error) {
 		return nil, err
 	}
 	var begun *sql.Tx
-	err := s.whileLocked(ctx, func() (err error) {
-		begun, err = s.writer.BeginTx(context.Background(), nil)
-		return err
-	})
+	err := s.sync(!unsynced)
+	if err == nil {
+		err = s.whileLocked(ctx, func() (err error) {
+			begun, err = s.writer.BeginTx(context.Background(), nil)
+			return err
+		})
+	}
 	if err != nil {
 		s.unlock()
 		return nil, err
 	}
 	return &tx{Tx: begun, session: s}, nil
+}
+
+// sync sets whether commits sync the write-ahead log. One that is not synced survives the end of this process, however
+// sudden; a loss of power may undo it, but never without what was committed after it, as the log is one sequence of
+// transactions and the next sync covers all of it. The writer is held. A connection that is opened anew syncs.
+func (s *session) sync(on bool) error {
+	if s.unsynced != on {
+		return nil
+	}
+	pragma := "PRAGMA synchronous = FULL"
+	if !on {
+		pragma = "PRAGMA synchronous = NORMAL"
+	}
+	_, err := s.writer.ExecContext(context.Background(), pragma)
+	if err == nil {
+		s.unsynced = !on
+	}
+	return err
 }
 
 // end gives the writer back and ends the call.
