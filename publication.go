@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"time"
 
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -16,6 +17,11 @@ import (
 	"github.com/actorkeep/ego/projection"
 	"github.com/actorkeep/ego/publisher"
 )
+
+// publishedEvery is how long the offset of a publisher waits to be recorded together with that of later events, so that
+// publishers do not write to the store as often as those who send commands. After a crash what was published meanwhile is
+// published again.
+const publishedEvery = 50 * time.Millisecond
 
 // A publication is a publisher that was added to the engine, of events or of states.
 type publication struct {
@@ -131,6 +137,7 @@ func (p *publication) spec(n *node) consumer.Spec {
 		FromNow:      options.FromNow,
 		Erasure:      envelope.IsErasure,
 		Traces:       consumer.Publishes,
+		RecordEvery:  publishedEvery,
 	}
 }
 

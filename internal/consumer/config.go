@@ -71,6 +71,7 @@ type Spec struct {
 	PullInterval time.Duration
 	Parallelism  int
 	Window       int
+	RecordEvery  time.Duration // the offset may wait for so long to be recorded together with later ones
 	Recovery     *projection.Recovery
 	StartFrom    time.Time // see projection.Options
 	FromNow      bool
@@ -98,6 +99,9 @@ func (s Spec) withDefaults() Spec {
 	}
 	if s.Window <= 0 {
 		s.Window = projection.DefaultWindow(s.BatchSize, s.Parallelism)
+		if s.RecordEvery > 0 {
+			s.Window *= 2 // a page is read while the one before it waits to be recorded
+		}
 	}
 	if s.Recovery == nil {
 		s.Recovery = projection.NewRecovery()

@@ -52,17 +52,37 @@ func (w *worker) look() {
 	w.oldest.Store(oldest)
 }
 
-// due reports whether to record now. Pages that are handled one after the other are recorded each; the low-water mark of a
-// window when it has moved by a page, when it keeps the window from moving on, when all is handled, or now and then.
+// due reports whether to record now. Pages that are handled one after the other are recorded each, or when that has waited
+// as long as it may; the low-water mark of a window when all is handled, or now and then. When they have moved by a page, or
+// keep the window from moving on, both are.
 func (w *worker) due() bool {
 	ahead := w.mark - w.recorded.Load()
 	switch {
 	case w.mark <= w.recorded.Load():
 		return false
-	case w.window == nil, ahead >= uint64(w.spec.BatchSize), !w.hasRoom():
+	case w.window == nil && w.spec.RecordEvery == 0, ahead >= uint64(w.spec.BatchSize), !w.hasRoom():
 		return true
+	case w.window == nil:
+		return w.ordered() || time.Since(w.saved) >= w.spec.RecordEvery
 	default:
 		return w.window.idle() || time.Since(w.saved) >= recordEvery
+	}
+}
+
+// untilDue returns after how long to look again whether to record, or zero when something else will wake the worker.
+func (w *worker) untilDue() time.Duration {
+	switch {
+	case w.saving != nil:
+		return 0
+	case w.window != nil:
+		if w.window.idle() {
+			return 0
+		}
+		return recordEvery
+	case w.mark > w.recorded.Load():
+		return max(w.spec.RecordEvery-time.Since(w.saved), time.Millisecond)
+	default:
+		return 0
 	}
 }
 

@@ -174,11 +174,11 @@ func (w *worker) await() error {
 	var due <-chan time.Time
 	if w.window != nil {
 		changed = w.window.changed
-		if w.saving == nil && !w.window.idle() {
-			timer := time.NewTimer(recordEvery) // to look how far they have come
-			defer timer.Stop()
-			due = timer.C
-		}
+	}
+	if wait := w.untilDue(); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		due = timer.C
 	}
 	select {
 	case <-w.ear.wake:
@@ -213,7 +213,7 @@ func (w *worker) load() error {
 			return err
 		}
 	}
-	w.mark = position
+	w.mark, w.saved = position, time.Now()
 	w.recorded.Store(position)
 	w.ear.position.Store(position)
 	w.loaded.Store(true)
