@@ -73,6 +73,10 @@ func TestCalls(t *testing.T) {
 			}
 		}
 	})
+	t.Run("Travels", func(t *testing.T) {
+		t.Parallel()
+		testWhatTravels(t, &testCluster{t: t, nodes: c.nodes})
+	})
 	t.Run("TopologyIsTheSameEverywhere", func(t *testing.T) {
 		t.Parallel()
 		first := c.nodes[0].must(call{Op: "topology"}).Topology

@@ -74,14 +74,17 @@ func prepareCluster(t testing.TB, n int, change ...func(i int, spec *nodeSpec)) 
 	for i := range n {
 		hosts = append(hosts, fmt.Sprintf("127.0.0.1:%d", ports[3*i]))
 	}
-	url, schema := pgtest.URL(t), pgtest.Schema(t)
+	shared := sync.OnceValues(func() (url, schema string) { return pgtest.URL(t), pgtest.Schema(t) })
 	for i := range n {
 		spec := nodeSpec{
-			URL: url, Schema: schema, Control: filepath.Join(dir, fmt.Sprint("node-", i)), Host: "127.0.0.1",
+			Control: filepath.Join(dir, fmt.Sprint("node-", i)), Host: "127.0.0.1",
 			Discovery: ports[3*i], Remoting: ports[3*i+1], Peers: ports[3*i+2], DiscoveryHosts: hosts, Quorum: n/2 + 1,
 		}
 		for _, apply := range change {
 			apply(i, &spec)
+		}
+		if spec.URL == "" {
+			spec.URL, spec.Schema = shared()
 		}
 		c.nodes = append(c.nodes, newNode(t, fmt.Sprint("node-", i), spec))
 	}

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -143,37 +144,45 @@ func (l *load) awaitAll(what string) time.Duration {
 // check stops the clients and compares what they were told with what the cluster says.
 func (l *load) check() {
 	l.t.Helper()
-	l.cancel()
-	l.clients.Wait()
-	acknowledged := 0
-	for _, id := range l.entities {
-		var a answer
-		var err error
-		await(l.t, id+" answers", func() bool {
-			a, err = l.nodes[0].call(context.Background(), call{Op: "state", ID: id})
-			if err != nil || a.Error != "" {
-				l.t.Logf("%s does not answer: %v %s", id, err, a.Error)
-			}
-			return err == nil && a.Error == ""
-		})
-		acknowledged += l.checkEntity(id, &a)
-	}
+	acknowledged, err := l.verdict()
+	require.NoError(l.t, err)
 	l.t.Logf("%d acknowledged deposits are there once, in order", acknowledged)
 	require.Greater(l.t, acknowledged, len(l.entities))
 }
 
-// checkEntity compares what clients were told of an entity with its state.
-func (l *load) checkEntity(id string, final *answer) (acknowledged int) {
+// verdict stops the clients and returns how much was acknowledged, and what is wrong with it.
+func (l *load) verdict() (acknowledged int, err error) {
 	l.t.Helper()
-	var ops []*op
+	l.cancel()
+	l.clients.Wait()
+	for _, id := range l.entities {
+		var final answer
+		await(l.t, id+" answers", func() bool {
+			a, err := l.nodes[0].call(context.Background(), call{Op: "state", ID: id})
+			if err != nil || a.Error != "" {
+				l.t.Logf("%s does not answer: %v %s", id, err, a.Error)
+			}
+			final = a
+			return err == nil && a.Error == ""
+		})
+		ops, deposits := l.of(id)
+		acknowledged += deposits
+		if found := violation(ops, &final); found != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", id, found))
+		}
+	}
+	return acknowledged, err
+}
+
+// of returns what was acknowledged of an entity.
+func (l *load) of(id string) (ops []*op, deposits int) {
 	for _, o := range l.ops {
 		if o.entity == id && !o.ended.IsZero() {
 			ops = append(ops, o)
 			if o.note != "" {
-				acknowledged++
+				deposits++
 			}
 		}
 	}
-	require.NoError(l.t, violation(ops, final), id)
-	return acknowledged
+	return ops, deposits
 }

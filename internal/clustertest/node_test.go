@@ -15,6 +15,7 @@ import (
 	"github.com/tochemey/goakt/v3/discovery/static"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/internal/chaos/wallclock"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/persistence"
@@ -39,6 +40,10 @@ type nodeSpec struct {
 	TLS            string // directory with certificates; empty: no TLS
 	Roles          []string
 	EntityRole     string
+
+	Clock      time.Duration // the wall clock of the process is off by that
+	Unfenced   bool          // the store lets every writer write
+	Projection bool          // runs the projection of consumers_test.go
 }
 
 // A call is what a test asks of a node, an answer what it gets.
@@ -52,6 +57,7 @@ type (
 		Metadata  map[string]string
 		Timeout   time.Duration
 		From, To  string // of a mover
+		By        time.Duration
 	}
 	answer struct {
 		Balance  int64
@@ -63,6 +69,7 @@ type (
 		Saga     string   // status
 		Reason   string
 		Topology *ego.Topology
+		Clock    time.Time
 	}
 )
 
@@ -82,6 +89,9 @@ func runNode(encoded string) error {
 	if err := json.Unmarshal([]byte(encoded), &spec); err != nil {
 		return err
 	}
+	if spec.Clock != 0 && !wallclock.Step(spec.Clock) {
+		return errors.New("the clock cannot be stepped here")
+	}
 	store, closeStore, err := openStore(&spec)
 	if err != nil {
 		return err
@@ -91,10 +101,16 @@ func runNode(encoded string) error {
 	if err != nil {
 		return err
 	}
+	projected, err := project(&spec, store)
+	if err != nil {
+		return err
+	}
 	engine := ego.NewEngine("accounts", store,
+		projected,
 		ego.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) }),
-			moverKind(), greeterKind()),
+			ego.DurableStateKind("purse", func(id string) ego.DurableStateBehavior { return testaccount.NewPurse(id) }),
+			probeKind(), moverKind(), greeterKind()),
 		ego.WithSagaResumeAfter(2*time.Second),
 		ego.WithCluster(ego.ClusterConfig{
 			Discovery: static.NewDiscovery(&static.Config{Hosts: spec.DiscoveryHosts}), Host: spec.Host,
@@ -103,6 +119,11 @@ func runNode(encoded string) error {
 		}))
 	if err := engine.Start(context.Background()); err != nil {
 		return err
+	}
+	if spec.Projection {
+		if err := engine.StartProjection(context.Background(), seenProjection); err != nil {
+			return err
+		}
 	}
 	return control(engine, spec.Control)
 }
@@ -126,7 +147,12 @@ func openStore(spec *nodeSpec) (persistence.EventsStore, func(), error) {
 		return nil, nil, err
 	}
 	store := postgres.NewStore(pool, postgres.WithSchema(spec.Schema))
-	return store, func() { _ = store.Disconnect(ctx); pool.Close() }, errors.Join(store.Migrate(ctx), store.Connect(ctx))
+	closeStore := func() { _ = store.Disconnect(ctx); pool.Close() }
+	err = errors.Join(store.Migrate(ctx), store.Connect(ctx))
+	if spec.Unfenced {
+		return &unfencedStore{store, pool, spec.Schema}, closeStore, err
+	}
+	return store, closeStore, err
 }
 
 // control answers calls until one asks to stop.
@@ -183,6 +209,18 @@ func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
 		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Withdraw{Amount: c.Amount}, c.Timeout))
 	case "misbehave":
 		return newAnswer(engine.SendCommand(ctx, c.ID, &testpb.Misbehave{How: c.Note}, c.Timeout))
+	case "purse":
+		return newAnswer(nil, 0, engine.DurableStateEntity(ctx, testaccount.NewPurse(c.ID)))
+	case "probe":
+		return newAnswer(nil, 0, engine.Entity(ctx, &probe{testaccount.New(c.ID)}))
+	case "schedule":
+		_, err := engine.ScheduleCommand(ctx, c.ID, &testpb.Deposit{Amount: c.Amount, Note: c.Note}, time.Now().Add(c.By))
+		return newAnswer(nil, 0, err)
+	case "clock":
+		if c.By != 0 && !wallclock.Step(c.By) {
+			return newAnswer(nil, 0, errors.New("the clock cannot be stepped here"))
+		}
+		return answer{Clock: time.Now()}
 	case "erase":
 		return newAnswer(nil, 0, engine.EraseEntity(ctx, c.ID))
 	case "state":
