@@ -17,7 +17,7 @@ BANK_DIR    ?= .cache/bank
 ROUNDS      ?= 20
 JEPSENTIME  ?= 5m
 
-CLUSTER_STORE ?= .cache/cluster/bank.db
+CLUSTER_STORE ?=
 FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
@@ -139,12 +139,13 @@ chaos-publish: ## Kill brokers and the processes that publish to them for CHAOS,
 	go test -count=1 -v -timeout 30m -run TestChaos ./internal/publishchaos -args -chaos.for=$(CHAOS) -chaos.seed=$(SEED)
 
 .PHONY: cluster
-cluster: ## Run three nodes of the example cluster on CLUSTER_STORE, a SQLite file or a postgres:// URL
+cluster: ## Run three nodes of the example cluster on a PostgreSQL of their own, or on CLUSTER_STORE: a SQLite file or a postgres:// URL
 	@hack/cluster .cache/cluster "$(CLUSTER_STORE)"
 
 .PHONY: jepsen
 jepsen: services ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
-	go test -v -count=1 -timeout 20m -run 'TestNemesis' ./internal/clustertest -nemesis.time=$(JEPSENTIME)
+	go test -v -count=1 -timeout 20m -run 'TestNemesis|TestSplitBrain|TestClockSkew|TestDatabaseOutage|TestFiveNodes' ./internal/clustertest \
+		-nemesis.time=$(JEPSENTIME) -faults.long
 
 .PHONY: crash-saga
 crash-saga: services ## Kill the transfer example ROUNDS times, on SQLite and on PostgreSQL, and check that every saga ended well
