@@ -66,6 +66,9 @@ func URL(t testing.TB) string {
 	return url
 }
 
+// SharedURL is [URL] for examples, which have no test to fail.
+func SharedURL() (string, error) { return binary.start() }
+
 // Private reports whether the shared server is a FerretDB, which lacks transactions and change streams.
 func Private() bool { return os.Getenv(URLEnv) == "" }
 

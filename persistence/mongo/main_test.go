@@ -1,6 +1,8 @@
 package mongo_test
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,4 +10,13 @@ import (
 	"github.com/actorkeep/ego/internal/mongotest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(mongotest.Main(m)) }
+func TestMain(m *testing.M) {
+	if os.Getenv(workerDatabase) != "" {
+		if err := work(); err != nil {
+			fmt.Fprintln(os.Stderr, "worker:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(mongotest.Main(m))
+}
