@@ -5,7 +5,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/actorkeep/ego/internal/mongotest"
 	"github.com/actorkeep/ego/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.Main(m)) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongotest.Main(pgtest.Main(m))) }

@@ -43,10 +43,10 @@ func (s *shared) start() (string, error) {
 }
 
 // Main wraps the tests of a package so that the server is stopped when they have run, before goleak looks.
-func Main(m *testing.M) *Tests { return &Tests{m} }
+func Main(m interface{ Run() int }) *Tests { return &Tests{m} }
 
 // Tests are the tests of a package.
-type Tests struct{ m *testing.M }
+type Tests struct{ m interface{ Run() int } }
 
 // Run runs the tests and stops the server.
 func (t *Tests) Run() int {
