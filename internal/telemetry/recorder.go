@@ -9,7 +9,9 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
 // Scope is the name of the instrumentation.
@@ -31,8 +33,15 @@ type Recorder struct {
 	options sync.Map // attributes → metric.MeasurementOption
 }
 
-// New returns a recorder on the providers given, nil without any.
+// New returns a recorder on the providers given, nil without any. OpenTelemetry's providers that do nothing are none: what
+// would be prepared for them, for each command, costs more than the command on a store in memory.
 func New(traces trace.TracerProvider, metrics metric.MeterProvider) (*Recorder, error) {
+	if _, nothing := traces.(tracenoop.TracerProvider); nothing {
+		traces = nil
+	}
+	if _, nothing := metrics.(metricnoop.MeterProvider); nothing {
+		metrics = nil
+	}
 	if traces == nil && metrics == nil {
 		return nil, nil
 	}
