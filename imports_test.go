@@ -97,9 +97,10 @@ func TestImports(t *testing.T) {
 	})
 }
 
-// isServiceImport reports whether an example brings a discovery provider, as every clustered service does.
+// isServiceImport reports whether an example brings a discovery provider, as every clustered service does, or names what
+// one is.
 func isServiceImport(importer, imported string) bool {
-	return strings.HasPrefix(importer, egoModule+"/examples/") && strings.HasPrefix(imported, goaktModule+"/discovery/")
+	return strings.HasPrefix(importer, egoModule+"/examples/") && strings.HasPrefix(imported+"/", goaktModule+"/discovery/")
 }
 
 // goPackage is a package as go list reports it, without its tests.
