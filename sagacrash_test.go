@@ -67,6 +67,18 @@ func (c *crashing) WriteEvents(ctx context.Context, events []*egopb.Event) error
 	return errCrashed
 }
 
+// hasCrashed waits for the write under way, which others may see in the store before its end.
+func (c *crashing) hasCrashed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.crashed:
+		return true
+	default:
+		return false
+	}
+}
+
 // wrote finds the first write with a record of a type, of a persistence id.
 func wrote(id string, record string) func(int, []*egopb.Event) bool {
 	return func(_ int, events []*egopb.Event) bool {
@@ -176,12 +188,7 @@ func crashesOrEnds(t *testing.T, engine *ego.Engine, broken *crashing, s scenari
 			return true
 		case <-ticker.C:
 			if info, err := engine.SagaStatus(t.Context(), s.id, patience); err == nil && info.Status == s.status {
-				select {
-				case <-broken.crashed:
-					return true
-				default:
-					return false
-				}
+				return broken.hasCrashed()
 			}
 		}
 	}
