@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -14,6 +15,9 @@ import (
 // deposit has a revision of its own, so the operations are in the only order that they can be in, and have to be in it in
 // time as well: what began after another had ended has a higher revision, or no lower one if it only asked.
 func violation(ops []*op, final *answer) error {
+	if final.Error != "" {
+		return errors.New(final.Error)
+	}
 	if uint64(len(final.Notes)) != final.Revision || int64(len(final.Notes)) != final.Balance {
 		return fmt.Errorf("%d notes at revision %d with balance %d", len(final.Notes), final.Revision, final.Balance)
 	}
@@ -74,6 +78,7 @@ func TestViolation(t *testing.T) {
 		"Repeated":   {append(good, deposit("d", 10, 11, 0)), final("b", "a", "c", "d"), "which is another"},
 		"OldAnswer":  {append(good, deposit("", 8, 9, 2)), final("b", "a", "c", "d"), "after 3 was known"},
 		"TooLate":    {append(good, deposit("d", 10, 11, 4)), final("b", "a", "c", "d"), "after 4 was known"},
+		"Gap":        {good, &answer{Error: "the events between were deleted"}, "events between were deleted"},
 		"WrongMoney": {good, &answer{Notes: []string{"a"}, Revision: 1, Balance: 2}, "with balance 2"},
 	} {
 		require.ErrorContains(t, violation(c.ops, c.final), c.says, name)
