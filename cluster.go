@@ -159,6 +159,7 @@ func (n *node) join(ctx context.Context, name string) error {
 		Grace:      grace,
 		Logger:     n.config.logger,
 		Retried:    n.record.RoutedAgain,
+		Asked:      n.record.Asker(),
 		Serve:      c.serve,
 		Moved:      c.letGo,
 		Entities:   n.host.Count,

@@ -13,7 +13,6 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/cluster"
 	"github.com/actorkeep/ego/internal/egoactor"
-	"github.com/actorkeep/ego/internal/telemetry"
 )
 
 // request sends a command, or a question for the state when it is nil, to the node that owns the entity.
@@ -184,8 +183,15 @@ func again(err error) error {
 	return err
 }
 
-// serve answers a request of another node.
+// serve answers a request of another node and records it.
 func (c *clustered) serve(ctx context.Context, r *egopb.ClusterRequest) (*egopb.ClusterReply, error) {
+	ctx, ended := c.local.record.Serve(ctx, r)
+	reply, err := c.answer(ctx, r)
+	ended(reply, err)
+	return reply, err
+}
+
+func (c *clustered) answer(ctx context.Context, r *egopb.ClusterRequest) (*egopb.ClusterReply, error) {
 	var state State
 	var revision uint64
 	var command Command
@@ -217,18 +223,16 @@ func (c *clustered) serve(ctx context.Context, r *egopb.ClusterRequest) (*egopb.
 	return newReply(r.GetEntityId(), command, state, revision, err), err
 }
 
-// travelled returns a context with what travelled with a command.
+// travelled returns a context with what travelled with a command, besides its trace.
 func travelled(ctx context.Context, r *egopb.ClusterRequest) context.Context {
 	metadata := Metadata{
 		CommandID:     r.GetCommandId(),
 		CorrelationID: r.GetCorrelationId(),
 		CausationID:   r.GetCausationId(),
-		TraceParent:   r.GetTrace().GetTraceparent(),
-		TraceState:    r.GetTrace().GetTracestate(),
 		Tags:          r.GetTags(),
 		Values:        maps.Clone(r.GetMetadata()),
 	}
-	return telemetry.Continue(context.WithValue(ctx, metadataKey{}, &metadata), r.GetTrace())
+	return context.WithValue(ctx, metadataKey{}, &metadata)
 }
 
 // fresh remembers the kinds of entities that were brought to life through this node and may not be in a store yet, so that

@@ -44,6 +44,10 @@ type Config struct {
 	// Retried is told why a call looks for the node of its entity again. It may be nil.
 	Retried func(reason string)
 
+	// Asked is told of a request that goes to another node, and may change it. The function that it returns is told what
+	// became of it. Asked may be nil.
+	Asked func(ctx context.Context, address string, request *egopb.ClusterRequest) func(*egopb.ClusterReply, error)
+
 	// Entities counts the live entities.
 	Entities func() int
 

@@ -127,7 +127,9 @@ func (n *Node) attempt(ctx context.Context, p *placement, c *Call) (*egopb.Clust
 	if err != nil {
 		return nil, err
 	}
+	ended := n.asked(ctx, owner, request)
 	reply, err := l.ask(ctx, request)
+	ended(reply, err)
 	switch {
 	case err != nil:
 		return nil, err
@@ -135,6 +137,14 @@ func (n *Node) attempt(ctx context.Context, p *placement, c *Call) (*egopb.Clust
 		return nil, &undelivered{fmt.Errorf("cluster: node %s does not own the entity", owner.Address())}
 	}
 	return reply, nil
+}
+
+// asked tells of a request that goes to another node.
+func (n *Node) asked(ctx context.Context, owner ID, request *egopb.ClusterRequest) func(*egopb.ClusterReply, error) {
+	if n.config.Asked == nil {
+		return func(*egopb.ClusterReply, error) {}
+	}
+	return n.config.Asked(ctx, owner.Address(), request)
 }
 
 // serve answers a request of another node. It is tried again while it has no effect and this node owns the entity.

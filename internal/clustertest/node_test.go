@@ -44,6 +44,7 @@ type nodeSpec struct {
 	Clock      time.Duration // the wall clock of the process is off by that
 	Unfenced   bool          // the store lets every writer write
 	Projection bool          // runs the projection of consumers_test.go
+	Traces     bool          // records its traces, see traces_test.go
 }
 
 // A call is what a test asks of a node, an answer what it gets.
@@ -70,6 +71,7 @@ type (
 		Reason   string
 		Topology *ego.Topology
 		Clock    time.Time
+		Spans    []spanOf // that the node has recorded
 	}
 )
 
@@ -105,8 +107,9 @@ func runNode(encoded string) error {
 	if err != nil {
 		return err
 	}
+	recorded := record(&spec)
 	engine := ego.NewEngine("accounts", store,
-		projected,
+		projected, recorded.option(),
 		ego.WithLogger(slog.New(slog.NewTextHandler(os.Stderr, nil))),
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) }),
 			ego.DurableStateKind("purse", func(id string) ego.DurableStateBehavior { return testaccount.NewPurse(id) }),
@@ -125,7 +128,7 @@ func runNode(encoded string) error {
 			return err
 		}
 	}
-	return control(engine, spec.Control)
+	return control(engine, recorded, spec.Control)
 }
 
 func openStore(spec *nodeSpec) (persistence.EventsStore, func(), error) {
@@ -156,7 +159,7 @@ func openStore(spec *nodeSpec) (persistence.EventsStore, func(), error) {
 }
 
 // control answers calls until one asks to stop.
-func control(engine *ego.Engine, socket string) error {
+func control(engine *ego.Engine, recorded *recording, socket string) error {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "unix", socket)
 	if err != nil {
 		return err
@@ -177,7 +180,13 @@ func control(engine *ego.Engine, socket string) error {
 			stopped <- err
 			return
 		}
-		_ = json.NewEncoder(w).Encode(handle(r.Context(), engine, &c))
+		if c.Op == "spans" {
+			_ = json.NewEncoder(w).Encode(answer{Spans: recorded.spans()})
+			return
+		}
+		ctx, ended := recorded.request(r.Context())
+		defer ended()
+		_ = json.NewEncoder(w).Encode(handle(ctx, engine, &c))
 	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
 	go func() {
