@@ -17,7 +17,7 @@ import (
 )
 
 // patience is a timeout that only a broken engine reaches.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 func accountKind(opts ...ego.SpawnOption) ego.Kind {
 	return ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) }, opts...)

@@ -19,7 +19,7 @@ import (
 	"github.com/actorkeep/ego/persistence/memory"
 )
 
-const patience = 90 * time.Second
+const patience = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -101,7 +101,7 @@ func TestDashboard(t *testing.T) {
 	require.Eventually(t, func() bool {
 		exported = s.series(t)
 		return s.totals.visits.Load() == 1 && exported["ego_consumer_lag_events"] != nil && exported["ego_consumer_problems"] != nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 	all := queries(t)
 	require.NotEmpty(t, all)
 	shown := make(map[string]bool)

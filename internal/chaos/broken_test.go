@@ -22,7 +22,7 @@ import (
 	"github.com/actorkeep/ego/projection"
 )
 
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // TestCheckerFindsABrokenEpochCheck has an owner sleep in a handler until its shard is another's. With a store that lets it
 // commit all the same, the checker must find events that were handled twice, and nothing with the real one.
@@ -169,7 +169,7 @@ func startWith(t *testing.T, s store, handler projection.Handler) *ego.Engine {
 	if handler != nil {
 		options["exact"] = &projection.Options{Handler: handler, PullInterval: 5 * time.Millisecond}
 	}
-	engine := newEngine(&backend{store: s}, options)
+	engine := newEngine(&backend{store: s}, leaseTime, options)
 	require.NoError(t, engine.Start(t.Context()))
 	t.Cleanup(func() { require.NoError(t, engine.Stop(context.Background())) })
 	if handler != nil {

@@ -28,7 +28,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if target := os.Getenv(targetEnv); target != "" {
-		os.Exit(workFor(2*time.Minute, target))
+		os.Exit(workFor(5*time.Minute, target))
 	}
 	goleak.VerifyTestMain(pgtest.Main(m))
 }

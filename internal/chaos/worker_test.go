@@ -24,8 +24,9 @@ const (
 	seedEnv   = "EGO_CHAOS_SEED"
 	drainEnv  = "EGO_CHAOS_DRAIN" // nothing fails any more: handle what is left and end
 
-	entities  = 40
-	leaseTime = time.Second
+	entities       = 40
+	leaseTime      = time.Second
+	drainLeaseTime = 5 * time.Second // of the process that is alone at the end, however slow the machine is
 )
 
 var promises = []promise{{"exact", true}, {"parked", true}, {"plain", false}, {"parallel", false}}
@@ -55,7 +56,11 @@ func work(ctx context.Context, target string) error {
 		return err
 	}
 	w := &worker{backend: b, seed: seed, calm: os.Getenv(drainEnv) != ""}
-	w.engine = newEngine(b, w.options())
+	lease := leaseTime
+	if w.calm {
+		lease = drainLeaseTime
+	}
+	w.engine = newEngine(b, lease, w.options())
 	if err := w.engine.Start(ctx); err != nil {
 		return err
 	}
@@ -114,10 +119,10 @@ func insist(ctx context.Context, target string) (*backend, error) {
 	}
 }
 
-func newEngine(b *backend, options map[string]*projection.Options) *ego.Engine {
+func newEngine(b *backend, lease time.Duration, options map[string]*projection.Options) *ego.Engine {
 	opts := []ego.Option{
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })),
-		ego.WithLeaseTime(leaseTime),
+		ego.WithLeaseTime(lease),
 	}
 	for name, o := range options {
 		opts = append(opts, ego.WithProjection(name, o))

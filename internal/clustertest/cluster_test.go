@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long anything may take that a working cluster does much sooner.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // testCluster is a cluster of processes.
 type testCluster struct {

@@ -94,15 +94,19 @@ func (r *ClusterRuntime) startAny(ctx context.Context, epoch string) (goakt.Acto
 		if err := r.checkPorts(ctx); err != nil {
 			return nil, errors.Join(err, failed)
 		}
+		provider, err := prepare(ctx, r.config.Discovery)
+		if err != nil {
+			return nil, errors.Join(err, failed)
+		}
 		removeLeftFiles(time.Now())
-		system, err := r.newSystem(epoch)
+		system, err := r.newSystem(epoch, provider)
 		if err != nil {
 			return nil, fmt.Errorf("ego: the actor system cannot be made: %w", err)
 		}
 		if failed = start(ctx, system); failed == nil {
 			return system, nil
 		}
-		_ = stopSystem(system) // what it has begun
+		stopFailed(system)
 	}
 	return nil, failed
 }
@@ -120,10 +124,14 @@ func (r *ClusterRuntime) checkPorts(ctx context.Context) error {
 		}
 		problems = append(problems, listener.Close())
 	}
-	return errors.Join(problems...)
+	gossip, err := new(net.ListenConfig).ListenPacket(ctx, "udp", cluster.ID{Host: r.config.Host, Port: r.config.DiscoveryPort}.Address())
+	if err != nil {
+		return errors.Join(append(problems, fmt.Errorf("ego: the discovery port cannot be used: %w", err))...)
+	}
+	return errors.Join(append(problems, gossip.Close())...)
 }
 
-func (r *ClusterRuntime) newSystem(epoch string) (goakt.ActorSystem, error) {
+func (r *ClusterRuntime) newSystem(epoch string, provider discovery.Provider) (goakt.ActorSystem, error) {
 	c := &r.config
 	options := []goakt.Option{
 		goakt.WithLogger(Logger(c.Logger)),
@@ -131,7 +139,7 @@ func (r *ClusterRuntime) newSystem(epoch string) (goakt.ActorSystem, error) {
 		goakt.WithoutRelocation(),
 		goakt.WithShutdownTimeout(shutdownTimeout),
 		goakt.WithCluster(goakt.NewClusterConfig().
-			WithDiscovery(c.Discovery).
+			WithDiscovery(provider).
 			WithDiscoveryPort(c.DiscoveryPort).
 			WithPeersPort(c.PeersPort).
 			WithPartitionCount(partitions).

@@ -24,9 +24,14 @@ import (
 	"github.com/actorkeep/ego/persistence/memory"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, // GoAkt leaves the subscription of a cluster that it has left
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*channel).initHealthCheck.func1"),
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9.(*channel).initMsgChan.func1"),
+		goleak.IgnoreAnyFunction("github.com/tochemey/olric/internal/pubsub.(*pubSubConn).bgrunner"))
+}
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // fixture is a host of accounts on a memory store.
 type fixture struct {

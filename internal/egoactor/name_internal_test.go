@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 	tick     = time.Millisecond
 )
 

@@ -37,7 +37,7 @@ func TestCheckerFindsBrokenPublishers(t *testing.T) { // G6
 			fromMemory := c.first == nil
 			life := func(open func(b *shelf) publisher.EventPublisher, events int, down bool) {
 				b.setDown(down)
-				engine := newEngine(store)
+				engine := newEngine(store, leaseTime)
 				if open != nil {
 					require.NoError(t, engine.AddEventPublishers(open(b)))
 				}

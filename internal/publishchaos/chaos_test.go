@@ -26,7 +26,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(roleEnv); role != "" {
-		os.Exit(playFor(3*time.Minute, role))
+		os.Exit(playFor(10*time.Minute, role))
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -176,7 +176,7 @@ func (r *run) strike() {
 func (r *run) awaitEvents(store *sqlite.Store) {
 	const some = 20
 	before := r.written(store)
-	require.Eventually(r.t, func() bool { return r.written(store) >= before+some }, time.Minute, 10*time.Millisecond)
+	require.Eventually(r.t, func() bool { return r.written(store) >= before+some }, 5*time.Minute, 10*time.Millisecond)
 }
 
 func (r *run) written(store *sqlite.Store) (events uint64) {
@@ -198,7 +198,7 @@ func (r *run) drain() {
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

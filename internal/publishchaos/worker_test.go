@@ -31,6 +31,8 @@ const (
 	entities    = 30
 	senders     = 3
 	leaseTime   = time.Second
+
+	drainLeaseTime = 5 * time.Second // of the process that is alone at the end, however slow the machine is
 )
 
 // play is the main function of a process of the run.
@@ -55,7 +57,11 @@ func play(ctx context.Context, role string) error {
 	if err != nil {
 		return err
 	}
-	engine := newEngine(store)
+	lease := leaseTime
+	if role == "drain" {
+		lease = drainLeaseTime
+	}
+	engine := newEngine(store, lease)
 	if err := errors.Join(engine.AddEventPublishers(publisher.WithOptions(p, publisher.Options{BatchSize: 50, Timeout: 2 * time.Second})),
 		engine.Start(ctx)); err != nil {
 		return err
@@ -78,8 +84,8 @@ func openStore(ctx context.Context, dir string) (*sqlite.Store, error) {
 	return store, store.Connect(ctx)
 }
 
-func newEngine(store persistence.EventsStore) *ego.Engine {
-	return ego.NewEngine("publishchaos", store, ego.WithLeaseTime(leaseTime),
+func newEngine(store persistence.EventsStore, lease time.Duration) *ego.Engine {
+	return ego.NewEngine("publishchaos", store, ego.WithLeaseTime(lease),
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })))
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds how long a case waits for what must happen soon.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // payload returns a payload that can be told from all others.
 func payload(id string, number uint64) *anypb.Any {
