@@ -80,7 +80,7 @@ func newSagaRequest(ctx context.Context, pid string, input proto.Message) (*egop
 	switch in := input.(type) {
 	case *saga.EventInput:
 		r.Kind = in.Kind
-		r.Saga.Input = &egopb.ClusterSagaInput_Event{Event: &egopb.ClusterSagaEvent{Stored: in.Stored, Start: in.Start}}
+		r.Saga.Input = &egopb.ClusterSagaInput_Event{Event: &egopb.ClusterSagaEvent{Stored: in.Stored, Start: in.Start, Late: in.Late}}
 	case *saga.ResultInput:
 		outcome, err := newSagaOutcome(in)
 		if err != nil {
@@ -141,7 +141,9 @@ func (ss *sagas) openEvent(ctx context.Context, kindName string, event *egopb.Cl
 	if err != nil {
 		return nil, err
 	}
-	return newOffer(kindName, kind.saga, event.GetStored(), opened, event.GetStart()), nil
+	input := newOffer(kindName, kind.saga, event.GetStored(), opened, event.GetStart())
+	input.Late = event.GetLate()
+	return input, nil
 }
 
 func openSagaOutcome(outcome *egopb.ClusterSagaOutcome) (*saga.ResultInput, error) {

@@ -40,7 +40,7 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec, reco
 		return nil
 	}
 	group := consumer.New(consumer.Config{
-		Offsets:     &lazyOffsets{OffsetStore: s.offsets, recorded: make(map[lazyKey]lazyOffset)},
+		Offsets:     &lazyOffsets{OffsetStore: s.offsets, recorded: make(map[lazyShard]lazyOffset)},
 		Letters:     s.letters,
 		Owner:       owner,
 		LeaseTime:   c.leaseTime,
@@ -59,7 +59,7 @@ func newConsumers(c *config, s stores, owner string, codec *envelope.Codec, reco
 	}
 	for i := range c.kinds {
 		if c.kinds[i].saga != nil {
-			cs.sagas = append(cs.sagas, consumerOf(c.kinds[i].name))
+			cs.sagas = append(cs.sagas, SagaSubscription(c.kinds[i].name))
 		}
 	}
 	if s.events != nil {
@@ -245,7 +245,15 @@ func (c *consumers) removed(name string) {
 	delete(c.published, name)
 }
 
-// spec returns the description of a registered projection, or of a publisher.
+// offers reports whether a consumer offers events to the sagas of a kind.
+func (c *consumers) offers(name string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	_, ok := c.offered[name]
+	return ok
+}
+
+// spec returns the description of a registered projection, of a publisher or of what offers events to sagas.
 func (c *consumers) spec(name string) (consumer.Spec, error) {
 	if c == nil {
 		return consumer.Spec{}, ErrProjectionNotRegistered
@@ -253,7 +261,9 @@ func (c *consumers) spec(name string) (consumer.Spec, error) {
 	spec, ok := c.specs[name]
 	if !ok {
 		c.mu.RLock()
-		spec, ok = c.published[name]
+		if spec, ok = c.published[name]; !ok {
+			spec, ok = c.offered[name]
+		}
 		c.mu.RUnlock()
 	}
 	if !ok {

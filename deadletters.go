@@ -13,9 +13,10 @@ import (
 )
 
 // DeadLetters streams the events that a projection has set aside, by shard and position. After an error the sequence ends.
+// Publishers have dead letters under their IDs, and the subscriptions of kinds of sagas under [SagaSubscription].
 func (e *Engine) DeadLetters(ctx context.Context, name string) iter.Seq2[*projection.DeadLetter, error] {
 	return func(yield func(*projection.DeadLetter, error) bool) {
-		n, spec, err := e.projection(name)
+		n, spec, err := e.consumer(name)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -40,9 +41,10 @@ func (e *Engine) DeadLetters(ctx context.Context, name string) iter.Seq2[*projec
 // behind it; that is no error, and seen in [Engine.DeadLetters]. The process that owns the shard does it, this one when
 // nobody does, so it works from any process; when the context ends first, an owner elsewhere may still do it. An owner that
 // dies meanwhile is replaced. One that lives and does nothing for three lease times, as its handler hangs, is [ErrTimeout],
-// and is asked no longer.
+// and is asked no longer. A saga handles an event that is retried although it has handled later ones of the shard, and none
+// twice.
 func (e *Engine) RetryDeadLetters(ctx context.Context, name string, entityIDs ...string) error {
-	n, spec, err := e.projection(name)
+	n, spec, err := e.consumer(name)
 	if err != nil {
 		return err
 	}
@@ -52,7 +54,7 @@ func (e *Engine) RetryDeadLetters(ctx context.Context, name string, entityIDs ..
 // DiscardDeadLetters gives dead letters of a projection up, those of the entities given or all, and returns when that is
 // done: later events of those entities are handled again. Like [Engine.RetryDeadLetters], it works from any process.
 func (e *Engine) DiscardDeadLetters(ctx context.Context, name string, entityIDs ...string) error {
-	n, spec, err := e.projection(name)
+	n, spec, err := e.consumer(name)
 	if err != nil {
 		return err
 	}

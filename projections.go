@@ -45,7 +45,7 @@ func (e *Engine) StopProjection(ctx context.Context, name string) error {
 
 // IsProjectionRunning reports whether this process runs a projection and none of its shards has failed.
 func (e *Engine) IsProjectionRunning(_ context.Context, name string) (bool, error) {
-	n, _, err := e.projection(name)
+	n, _, err := e.consumer(name)
 	if err != nil {
 		return false, err
 	}
@@ -55,9 +55,10 @@ func (e *Engine) IsProjectionRunning(_ context.Context, name string) (bool, erro
 
 // ProjectionStatus returns the condition of a projection: how the shards fare that this process owns, and how far those of
 // other processes have come. When the store does not answer, it tells what this process knows, and the store's error as the
-// Err of the status.
+// Err of the status. Like [Engine.ProjectionLag], [Engine.WaitForProjection] and all about dead letters, it takes a
+// [SagaSubscription] as well.
 func (e *Engine) ProjectionStatus(ctx context.Context, name string) (*projection.Status, error) {
-	n, spec, err := e.projection(name)
+	n, spec, err := e.consumer(name)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func (e *Engine) RebuildProjection(ctx context.Context, name string, from time.T
 
 // ProjectionLag returns how far a projection is behind in every shard, whichever process runs it, and if none does.
 func (e *Engine) ProjectionLag(ctx context.Context, name string) (map[uint32]projection.Lag, error) {
-	n, spec, err := e.projection(name)
+	n, spec, err := e.consumer(name)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (e *Engine) ProjectionLag(ctx context.Context, name string) (map[uint32]pro
 // that is skipped or that the filter leaves out counts as handled. [ErrProjectionParked] reports that one of them is set
 // aside, [ErrRevisionNotFound] that the entity has not come to the revision.
 func (e *Engine) WaitForProjection(ctx context.Context, name, entityID string, revision uint64) error {
-	n, _, err := e.projection(name)
+	n, _, err := e.consumer(name)
 	if err != nil {
 		return err
 	}
@@ -157,8 +158,19 @@ func (n *node) checkParked(ctx context.Context, name, id string, position uint64
 	return nil
 }
 
-// projection returns the node and the description of a registered projection.
+// projection returns the node and the description of a registered projection, or of a publisher, for what a subscription of
+// sagas must be kept from: it runs with its engine, and its sagas know what they have handled.
 func (e *Engine) projection(name string) (*node, consumer.Spec, error) {
+	n, spec, err := e.consumer(name)
+	if err == nil && n.consumers.offers(name) {
+		err = fmt.Errorf("%w: sagas are subscribed while the engine runs, and never anew", ErrProjectionNotRegistered)
+		return nil, consumer.Spec{}, projectionError(name, err)
+	}
+	return n, spec, err
+}
+
+// consumer returns the node and the description of a registered projection, a publisher or a subscription of sagas.
+func (e *Engine) consumer(name string) (*node, consumer.Spec, error) {
 	n, err := e.running()
 	if err != nil {
 		return nil, consumer.Spec{}, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
+	"math"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -107,6 +109,7 @@ func (n *node) activateSaga(pid string, entry *spawn, b SagaBehavior) egoactor.A
 		ResumeAfter:   n.config.resumeAfter,
 		IdleWatch:     sagaIdleWatch,
 		Now:           time.Now,
+		Stream:        n.stream(pid),
 		Trace:         telemetry.Stored,
 	})
 	return egoactor.Activation{
@@ -160,7 +163,37 @@ func (ss *sagas) handle(ctx context.Context, pid string, input proto.Message, ti
 		return err
 	}
 	_, _, err := await(ctx, r, timeout)
+	if errors.Is(err, saga.ErrUnread) {
+		return fmt.Errorf("%w: %s", ErrRecovery, trimmed(err)) // of the store, and not a refusal
+	}
 	return err
+}
+
+// stream reads the records of a saga that say which events it has handled.
+func (n *node) stream(pid string) saga.Stream {
+	return func(ctx context.Context) iter.Seq2[proto.Message, error] {
+		return func(yield func(proto.Message, error) bool) {
+			for event, err := range n.events.ReplayEvents(ctx, pid, 1, math.MaxInt64) {
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				if !saga.SaysWhatCame(event) {
+					continue
+				}
+				opened, err := passErased(n.codec.Open(ctx, event))
+				if err != nil {
+					yield(nil, err)
+					return
+				}
+				for _, record := range opened {
+					if !yield(record.Message, nil) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // insist is ask, again and again while other processes are faster with the same saga, until the context or the timeout ends.

@@ -22,8 +22,10 @@ const sagaDelivery = 64
 // sagaConsumers begins the names of the subscriptions of sagas.
 const sagaConsumers = "ego.saga/"
 
-// consumerOf names the subscription of a kind of sagas.
-func consumerOf(kind string) string { return sagaConsumers + kind }
+// SagaSubscription names what offers events to the sagas of a registered kind, as metrics, logs and [Engine.Health] name it:
+// for [Engine.ProjectionStatus], [Engine.ProjectionLag] and [Engine.WaitForProjection], and for [Engine.DeadLetters],
+// [Engine.RetryDeadLetters] and [Engine.DiscardDeadLetters]. It runs while the engine does.
+func SagaSubscription(kind string) string { return sagaConsumers + kind }
 
 // subscribe runs the consumer that offers events to the sagas of a kind.
 func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig) error {
@@ -31,10 +33,10 @@ func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig)
 	if n.consumers == nil {
 		return ErrNoOffsetStore
 	}
-	if n.consumers.group.Consumer(consumerOf(name)) != nil {
+	if n.consumers.group.Consumer(SagaSubscription(name)) != nil {
 		return nil
 	}
-	if err := ss.placeOffsets(ctx, consumerOf(name)); err != nil {
+	if err := ss.placeOffsets(ctx, SagaSubscription(name)); err != nil {
 		return err
 	}
 	recovery := projection.NewRecovery(projection.WithRecoveryPolicy(projection.RetryAndFail))
@@ -42,7 +44,7 @@ func (ss *sagas) subscribe(ctx context.Context, name string, config *sagaConfig)
 		recovery = projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park))
 	}
 	spec := consumer.Spec{
-		Name:     consumerOf(name),
+		Name:     SagaSubscription(name),
 		Feed:     n.consumers.events,
 		Sink:     &sagaSink{sagas: ss, name: name, config: config},
 		Open:     opener(n.codec),
@@ -244,6 +246,7 @@ func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
 	n := s.sagas.node
 	for _, o := range list {
 		input := newOffer(s.name, s.config, o.record.Stored, o.record.Opened, o.start)
+		input.Late = o.record.Late
 		err := s.sagas.bring(telemetry.Continue(ctx, o.record.Stored.GetTrace()), saga.Prefix+id, input, inputTimeout)
 		if errors.Is(err, saga.ErrNotStarted) || errors.Is(err, ErrEntityNotFound) || errors.Is(err, ErrErased) {
 			continue

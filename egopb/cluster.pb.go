@@ -729,7 +729,9 @@ type ClusterSagaEvent struct {
 	// stored is the event as it is in the journal, sealed when it is sealed there.
 	Stored *Event `protobuf:"bytes,1,opt,name=stored,proto3" json:"stored,omitempty"`
 	// start starts the saga when it has not begun. The request names its kind.
-	Start         bool `protobuf:"varint,2,opt,name=start,proto3" json:"start,omitempty"`
+	Start bool `protobuf:"varint,2,opt,name=start,proto3" json:"start,omitempty"`
+	// late says that the event was set aside, so that later ones of its shard may have been offered before it.
+	Late          bool `protobuf:"varint,3,opt,name=late,proto3" json:"late,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -774,6 +776,13 @@ func (x *ClusterSagaEvent) GetStored() *Event {
 func (x *ClusterSagaEvent) GetStart() bool {
 	if x != nil {
 		return x.Start
+	}
+	return false
+}
+
+func (x *ClusterSagaEvent) GetLate() bool {
+	if x != nil {
+		return x.Late
 	}
 	return false
 }
@@ -1206,10 +1215,11 @@ const file_ego_v1_cluster_proto_rawDesc = "" +
 	"\x05timer\x18\x03 \x01(\v2\x16.ego.v1.SagaTimerFiredH\x00R\x05timer\x127\n" +
 	"\x06cancel\x18\x04 \x01(\v2\x1d.ego.v1.SagaCompensationBegunH\x00R\x06cancel\x12+\n" +
 	"\x05retry\x18\x05 \x01(\v2\x13.ego.v1.SagaResumedH\x00R\x05retryB\a\n" +
-	"\x05input\"O\n" +
+	"\x05input\"c\n" +
 	"\x10ClusterSagaEvent\x12%\n" +
 	"\x06stored\x18\x01 \x01(\v2\r.ego.v1.EventR\x06stored\x12\x14\n" +
-	"\x05start\x18\x02 \x01(\bR\x05start\"\xfc\x01\n" +
+	"\x05start\x18\x02 \x01(\bR\x05start\x12\x12\n" +
+	"\x04late\x18\x03 \x01(\bR\x04late\"\xfc\x01\n" +
 	"\x12ClusterSagaOutcome\x127\n" +
 	"\banswered\x18\x01 \x01(\v2\x1b.ego.v1.SagaCommandAnsweredR\banswered\x12\x1b\n" +
 	"\tentity_id\x18\x02 \x01(\tR\bentityId\x12\x18\n" +

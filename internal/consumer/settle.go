@@ -163,7 +163,7 @@ func (w *worker) retryLetters(letters []*egopb.DeadLetter) error {
 		if err := w.interrupted(); err != nil {
 			return err
 		}
-		it := &item{record: Record{Stored: letter.GetEvent()}}
+		it := &item{record: Record{Stored: letter.GetEvent(), Late: true}}
 		w.counts.retries.Add(1)
 		err := w.retryLetter(it)
 		switch {

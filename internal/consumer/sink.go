@@ -14,6 +14,7 @@ type Record struct {
 	Stored *egopb.Event
 	Opened []*projection.Event // what it opens to; empty without an [Opener]
 	Erases bool                // it ends the life of an erased entity
+	Late   bool                // it was a dead letter: later events of the shard may have been handled before it
 }
 
 // An Opener turns a stored event into what handlers see. An event that adapters drop, or that was erased, opens to nothing;

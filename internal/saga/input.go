@@ -31,6 +31,7 @@ type EventInput struct {
 	Start   bool                // starts the saga when it has not begun
 	Kind    string              // of the saga
 	Timeout time.Duration       // of a saga that it starts; zero is none
+	Late    bool                // it was set aside, so later events of its shard may have come before it
 }
 
 // NewEvent returns an input that offers a stored event, which opens to one event or more.

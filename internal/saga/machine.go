@@ -39,6 +39,9 @@ type Config struct {
 	IdleWatch     time.Duration
 	Now           func() time.Time
 
+	// Stream reads what the saga has recorded, for events that come late. Without it, such events are passed over.
+	Stream Stream
+
 	// Trace returns the trace context of a step, nil when it has none. It may be nil.
 	Trace func(ctx context.Context) *egopb.TraceContext
 }

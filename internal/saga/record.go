@@ -11,6 +11,9 @@ import (
 const (
 	recordURL = "type.googleapis.com/ego.v1.Saga"
 	endURL    = "type.googleapis.com/ego.v1.SagaFinished"
+
+	startedURL  = "type.googleapis.com/ego.v1.SagaStarted"
+	receivedURL = "type.googleapis.com/ego.v1.SagaEventReceived"
 )
 
 // IsRecord reports whether an event is one of ego's own in the stream of a saga, and not of the saga's behaviour. It needs

@@ -78,11 +78,18 @@ func (s *step) event(in *EventInput) error {
 		return ErrNotStarted
 	case s.state.Status == Unknown:
 		s.begin(in.Timeout, nil)
-	case position <= max(s.state.position(shard), positionOf(s.machine.offered, shard)):
+	case s.state.Status != Running:
 		return nil
+	case position <= max(s.state.position(shard), positionOf(s.machine.offered, shard)):
+		if !in.Late {
+			return nil
+		}
+		if done, err := s.machine.dealtWith(s.ctx, shard, position); done || err != nil {
+			return err
+		}
 	}
 	if s.state.Status != Running {
-		return nil
+		return nil // its start has finished it
 	}
 	kept := s.mark()
 	s.passed(shard)
