@@ -144,7 +144,7 @@ cluster: ## Run three nodes of the example cluster on a PostgreSQL of their own,
 
 .PHONY: jepsen
 jepsen: services ## Let faults happen to a cluster of processes under load for JEPSENTIME and check its histories
-	go test -v -count=1 -timeout 20m -run 'TestNemesis|TestSplitBrain|TestClockSkew|TestDatabaseOutage|TestFiveNodes' ./internal/clustertest \
+	go test -v -count=1 -timeout 20m -run 'TestNemesis|TestSplitBrain|TestClockSkew|TestDatabaseOutage|TestFiveNodes|TestTLSIsPatient' ./internal/clustertest \
 		-nemesis.time=$(JEPSENTIME) -faults.long
 
 .PHONY: crash-saga

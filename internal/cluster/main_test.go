@@ -23,6 +23,8 @@ type wire struct {
 	sessions map[ID]*fakeSession
 	apart    map[string]bool // hosts that are cut off from the others
 	hidden   map[string]bool // hosts that are no longer listed, although they can be reached
+	mute     map[string]bool // hosts that are listed, although nothing comes from them or reaches them
+	ghosts   []Member        // runs that are listed, although they have ended
 	lose     int             // acknowledgements to be lost: the batch arrives
 	block    chan struct{}   // holds every batch with requests back until it is closed
 	batches  []*egopb.ClusterBatch
@@ -30,7 +32,7 @@ type wire struct {
 }
 
 func newWire() *wire {
-	return &wire{sessions: map[ID]*fakeSession{}, apart: map[string]bool{}, hidden: map[string]bool{}}
+	return &wire{sessions: map[ID]*fakeSession{}, apart: map[string]bool{}, hidden: map[string]bool{}, mute: map[string]bool{}}
 }
 
 // runtime joins nodes at a host.
@@ -61,7 +63,7 @@ func (s *fakeSession) Self() Member { return s.self }
 func (s *fakeSession) Peers(context.Context) ([]Member, error) {
 	s.wire.mu.Lock()
 	defer s.wire.mu.Unlock()
-	var peers []Member
+	peers := slices.Clone(s.wire.ghosts)
 	for id, other := range s.wire.sessions {
 		if id != s.self.ID && s.wire.apart[id.Host] == s.wire.apart[s.self.Host] && !s.wire.hidden[id.Host] {
 			peers = append(peers, other.self)
@@ -72,7 +74,7 @@ func (s *fakeSession) Peers(context.Context) ([]Member, error) {
 
 func (s *fakeSession) Send(ctx context.Context, to ID, batch *egopb.ClusterBatch) error {
 	s.wire.mu.Lock()
-	block, cut := s.wire.block, s.wire.apart[to.Host] != s.wire.apart[s.self.Host]
+	block, cut := s.wire.block, s.wire.apart[to.Host] != s.wire.apart[s.self.Host] || s.wire.mute[to.Host] || s.wire.mute[s.self.Host]
 	other := s.wire.sessions[to]
 	lost := batch.GetNumber() > 0 && s.wire.lose > 0
 	if lost {

@@ -30,6 +30,7 @@ type membership struct {
 	closed bool
 	links  map[ID]*link
 	peers  map[ID]*peer
+	looked time.Time // when the members were last looked at
 }
 
 func newMembership(n *Node) *membership {
@@ -73,15 +74,13 @@ func (m *membership) peerLocked(id ID) *peer {
 	return p
 }
 
-// gone notes that the run of a peer has ended, and looks at the members at once.
+// gone notes that the run of a peer has ended, and looks at the members at once. The peer is left out until a greeting
+// arrives there: one is sent every second while it is listed.
 func (m *membership) gone(id ID) {
 	m.mu.Lock()
 	p := m.peerLocked(id)
-	now := time.Now()
-	fresh := now.Sub(p.down) > downAgainAfter
-	if fresh {
-		p.down = now
-	}
+	fresh := !p.refused
+	p.refused = true
 	m.mu.Unlock()
 	if fresh {
 		m.node.look()
@@ -115,6 +114,7 @@ func (m *membership) receive(batch *egopb.ClusterBatch) {
 func (m *membership) accept(from ID, batch *egopb.ClusterBatch) bool {
 	m.mu.Lock()
 	p := m.peerLocked(from)
+	p.silence = 0
 	leaves := false
 	if g := batch.GetGreeting(); g != nil && !m.closed {
 		leaves = g.GetLeaving() && !p.left

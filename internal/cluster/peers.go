@@ -10,51 +10,70 @@ import (
 
 const (
 	greetingTimeout = 2 * time.Second
-	downFor         = 10 * time.Second // how long a run that was found ended is left out, whatever the list of peers says
-	downAgainAfter  = 30 * time.Second // when the list has the last word, it has it for a while
+	silentFor       = 6 * time.Second // how long a peer that is not heard of is waited for, whatever the list of peers says
 	staleGreeting   = 5 * time.Second
-	rememberedFor   = time.Hour // how long a peer that is no longer listed is greeted
+	rememberedFor   = time.Hour   // how long a peer that is no longer listed is greeted
+	replacedFor     = time.Minute // the same when another run has its address
 	lostPeerEvery   = 5 * time.Second
 )
 
 // peer is what is known of a run of another node.
 type peer struct {
 	listed   time.Time // when it was last in the list of peers
-	down     time.Time // when it was found to have ended; zero when it was not
-	left     bool      // it said that it was leaving
-	batch    uint64    // the highest batch that was handled
+	refused  bool      // nothing listened there when it was last greeted or sent something
+	silence  time.Duration
+	left     bool   // it said that it was leaving
+	batch    uint64 // the highest batch that was handled
 	greeting *egopb.ClusterGreeting
 	greeted  time.Time // when its greeting came
 	sending  bool      // a greeting is on its way to it
 	sent     time.Time // when the last greeting to it was begun
 }
 
-// absent reports whether a peer is left out although it is listed.
-func (p *peer) absent(now time.Time) bool {
-	return p.left || !p.down.IsZero() && now.Sub(p.down) < downFor
+// absent reports whether a peer is left out although it is listed. The list of GoAkt keeps a dead peer for 5 seconds at best,
+// and for 25 where more than one has died or TLS makes it patient.
+func (p *peer) absent() bool {
+	return p.left || p.refused || p.silence >= silentFor
 }
 
 // members returns the live members among those listed, this node included, and forgets peers of long ago.
 func (m *membership) members(now time.Time, listed []Member) []Member {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	// What passed while this process was suspended is nobody's silence.
+	passed := min(now.Sub(m.looked), 2*pollInterval)
+	m.looked = now
 	members := []Member{m.self}
+	addresses := make(map[string]bool, len(listed))
 	for _, member := range listed {
 		if member.ID == m.self.ID {
 			continue
 		}
 		p := m.peerLocked(member.ID)
+		if !p.listed.IsZero() {
+			p.silence += passed
+		}
 		p.listed = now
-		if !p.absent(now) {
+		addresses[member.Address()] = true
+		if !p.absent() {
 			members = append(members, member)
 		}
 	}
+	m.forgetLocked(now, addresses)
+	return members
+}
+
+// forgetLocked drops the peers that have been neither listed nor heard of for long.
+func (m *membership) forgetLocked(now time.Time, addresses map[string]bool) {
 	for id, p := range m.peers {
-		if now.Sub(p.listed) > rememberedFor && now.Sub(p.greeted) > rememberedFor {
+		remembered := rememberedFor
+		if addresses[id.Address()] {
+			remembered = replacedFor
+		}
+		if !p.sending && now.Sub(p.listed) > remembered && now.Sub(p.greeted) > remembered {
 			delete(m.peers, id)
 		}
 	}
-	return members
 }
 
 // prune closes the links to peers that are no longer members. One that is leaving still answers what it was asked.
@@ -82,7 +101,7 @@ func (m *membership) yields(now time.Time, v *View) bool {
 		mine[i] = v.Members[i].ID
 	}
 	for id, p := range m.peers {
-		if p.greeting == nil || p.absent(now) || now.Sub(p.greeted) > staleGreeting {
+		if p.greeting == nil || p.absent() || now.Sub(p.greeted) > staleGreeting {
 			continue
 		}
 		theirs := make([]ID, len(p.greeting.GetMembers()))
@@ -119,11 +138,16 @@ func (m *membership) greetPeer(id ID, p *peer, greeting *egopb.ClusterGreeting) 
 	err := m.session.Send(ctx, id, &egopb.ClusterBatch{From: m.self.wire(), Greeting: greeting})
 	m.mu.Lock()
 	p.sending = false
+	back := false
 	if err == nil {
-		p.down = time.Time{}
+		back = p.refused || p.silence >= silentFor
+		p.refused, p.silence = false, 0
 	}
 	m.mu.Unlock()
-	if errors.Is(err, ErrGone) {
+	switch {
+	case errors.Is(err, ErrGone):
 		m.gone(id)
+	case back:
+		m.node.look()
 	}
 }

@@ -143,17 +143,15 @@ func (l *load) acknowledged(since time.Time) (entities, ops int) {
 	return len(seen), ops
 }
 
-// awaitAll waits until every entity has acknowledged a deposit that was begun from now on, and returns how long that took.
-func (l *load) awaitAll(what string) time.Duration {
+// awaitAll waits until every entity has acknowledged a deposit that was begun from now on, and says how long that took.
+func (l *load) awaitAll(what string) {
 	l.t.Helper()
 	begun := time.Now()
 	await(l.t, "every entity answers again after "+what, func() bool {
 		n, _ := l.acknowledged(begun)
 		return n == len(l.entities)
 	})
-	took := time.Since(begun)
-	l.t.Logf("every entity answered again %v after %s", took.Round(time.Millisecond), what)
-	return took
+	l.t.Logf("every entity answered again %v after %s", time.Since(begun).Round(time.Millisecond), what)
 }
 
 // check stops the clients and compares what they were told with what the cluster says.
