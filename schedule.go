@@ -4,18 +4,25 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/entity"
 	"github.com/actorkeep/ego/internal/saga"
 	"github.com/actorkeep/ego/internal/telemetry"
+	"github.com/actorkeep/ego/internal/timer"
 )
 
 const (
 	scheduleKind = "ego.command" // of the timers of scheduled commands
 	scheduleName = "command/"    // begins their names
+
+	// scheduleAttempts is how often an entity that has no events is looked for: this process may not know one that another
+	// has brought to life. There are 12 seconds between two attempts, the time of a claim.
+	scheduleAttempts = 10
 )
 
 // A ScheduleOption configures a scheduled command.
@@ -36,8 +43,14 @@ func WithScheduleID(id string) ScheduleOption {
 // ScheduleCommand sends a command to an entity at a time, once, whatever becomes of this process: it returns the id of the
 // schedule once that is durable in the timer store, and any process that shares the store sends the command when it is due,
 // at once when that is past. The metadata of the context goes with it, but for a command id: it is sent under one of its
-// own, so that an entity handles it once within its dedup window, however often it is sent. A command that the entity
-// refuses then is logged and gone; one that cannot be sent is sent again. [Engine.CancelScheduledCommand] takes it back.
+// own, so that an entity handles it once within its dedup window, however often it is sent. [Engine.CancelScheduledCommand]
+// takes it back.
+//
+// One that cannot be sent is sent again, every 12 seconds and for as long as it takes: nothing but a refusal ends it. A
+// command that the entity refuses is gone; one whose entity is still [ErrEntityNotFound] at the tenth attempt, some two
+// minutes after it was due, is too. Both are logged as a warning and counted by the metric ego.timer.delay with the outcome
+// abandoned.
+//
 // Without a timer store it is [ErrNoTimerStore].
 func (e *Engine) ScheduleCommand(ctx context.Context, entityID string, command Command, at time.Time, opts ...ScheduleOption) (string, error) {
 	n, err := e.scheduling(entityID)
@@ -105,9 +118,17 @@ func (ss *sagas) fireScheduled(ctx context.Context, t *egopb.Timer) error {
 	ctx = WithMetadata(WithCommandID(ctx, id), t.GetMetadata())
 	ctx = WithCorrelation(ctx, t.GetCorrelationId(), id)
 	_, _, err = ss.node.recorded(ctx, t.GetOwner(), command, defaultCommandTimeout)
-	if verdictOf(err) == saga.Refused && !errors.Is(err, ErrEntityNotFound) {
-		ss.node.config.logger.WarnContext(ctx, "a scheduled command was refused", "entity", t.GetOwner(), "error", err)
-		return nil
+	message := "a scheduled command was refused"
+	switch {
+	case verdictOf(err) != saga.Refused:
+		return err
+	case errors.Is(err, ErrEntityNotFound):
+		if t.GetAttempts() < scheduleAttempts {
+			return err
+		}
+		message = "a scheduled command was given up: its entity stayed unknown"
 	}
-	return err
+	ss.node.config.logger.WarnContext(ctx, message, "entity", t.GetOwner(),
+		"schedule", strings.TrimPrefix(t.GetName(), scheduleName), "attempts", t.GetAttempts(), "error", err)
+	return fmt.Errorf("%w: %w", timer.ErrAbandoned, err)
 }

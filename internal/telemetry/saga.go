@@ -2,12 +2,14 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/actorkeep/ego/egopb"
+	"github.com/actorkeep/ego/internal/timer"
 )
 
 const (
@@ -23,10 +25,14 @@ func (r *Recorder) SagaBecame(kind string, status egopb.SagaStatus) {
 	}
 }
 
-// Fired records that a timer fired, or that its handler failed, and how late. Kinds of timers are ego's own and few.
+// Fired records that a timer fired, that its handler failed or gave it up, and how late. Kinds of timers are ego's own and few.
 func (r *Recorder) Fired(kind string, late time.Duration, err error) {
 	if r.measures() {
-		r.instruments.timers.Record(context.Background(), max(late, 0).Seconds(), r.with(attributes{timer: kind, outcome: outcomeOf(err)}))
+		outcome := outcomeOf(err)
+		if errors.Is(err, timer.ErrAbandoned) {
+			outcome = "abandoned"
+		}
+		r.instruments.timers.Record(context.Background(), max(late, 0).Seconds(), r.with(attributes{timer: kind, outcome: outcome}))
 	}
 }
 

@@ -2,6 +2,7 @@ package timer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -10,13 +11,13 @@ import (
 	"github.com/actorkeep/ego/egopb"
 )
 
-// fire calls the handler of a timer and removes the timer when that succeeds.
+// fire calls the handler of a timer and removes the timer when that succeeds or has been given up.
 func (s *Service) fire(timer *egopb.Timer) {
 	handler, known := s.config.Handlers[timer.GetKind()]
 	if !known {
 		return
 	}
-	if err := s.handle(handler, timer); err != nil {
+	if err := s.handle(handler, timer); err != nil && !errors.Is(err, ErrAbandoned) {
 		if s.ctx.Err() != nil {
 			s.leave(timer)
 			return

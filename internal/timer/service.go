@@ -24,7 +24,7 @@ const (
 const lastBackoff = 30 * time.Second
 
 // A Handler fires a timer. It must return before its context ends, which is before the claim does. After an error the timer
-// fires again, in this process or another, once the claim has run out.
+// fires again, in this process or another, once the claim has run out, unless the error matches [ErrAbandoned].
 type Handler func(ctx context.Context, timer *egopb.Timer) error
 
 // Config says how timers are fired. What is zero has its default.
@@ -65,6 +65,10 @@ func setDefault[T int | time.Duration](v *T, def T) {
 		*v = def
 	}
 }
+
+// ErrAbandoned is matched by the error of a handler that did not succeed and will not. Its timer is removed as if it had
+// fired; that it was in vain is for the handler to tell.
+var ErrAbandoned = errors.New("timer: given up")
 
 // ErrStopped reports a call to a service that has stopped.
 var ErrStopped = persistence.DefinitelyNotWritten(errors.New("timer: stopped"))
