@@ -118,17 +118,17 @@ func (ss *sagas) fireScheduled(ctx context.Context, t *egopb.Timer) error {
 	ctx = WithMetadata(WithCommandID(ctx, id), t.GetMetadata())
 	ctx = WithCorrelation(ctx, t.GetCorrelationId(), id)
 	_, _, err = ss.node.recorded(ctx, t.GetOwner(), command, defaultCommandTimeout)
-	message := "a scheduled command was refused"
-	switch {
-	case verdictOf(err) != saga.Refused:
+	if verdictOf(err) != saga.Refused {
 		return err
-	case errors.Is(err, ErrEntityNotFound):
-		if t.GetAttempts() < scheduleAttempts {
-			return err
-		}
-		message = "a scheduled command was given up: its entity stayed unknown"
 	}
-	ss.node.config.logger.WarnContext(ctx, message, "entity", t.GetOwner(),
-		"schedule", strings.TrimPrefix(t.GetName(), scheduleName), "attempts", t.GetAttempts(), "error", err)
+	log := ss.node.config.logger.With("entity", t.GetOwner(), "schedule", strings.TrimPrefix(t.GetName(), scheduleName), "error", err)
+	switch {
+	case !errors.Is(err, ErrEntityNotFound):
+		log.WarnContext(ctx, "a scheduled command was refused")
+	case t.GetAttempts() < scheduleAttempts:
+		return err
+	default:
+		log.WarnContext(ctx, "a scheduled command was given up: its entity stayed unknown", "attempts", t.GetAttempts())
+	}
 	return fmt.Errorf("%w: %w", timer.ErrAbandoned, err)
 }
