@@ -70,6 +70,16 @@ func TestAbsence(t *testing.T) { // G12
 		require.Len(t, m.members(now.Add(time.Hour), []Member{peer}), 2)
 		m.cancel()
 	})
+	t.Run("ConnectionsToWhatIsNoLongerListedAreClosed", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			w, nodes := three(t)
+			id := nodes[1].Status().Self
+			require.NoError(t, nodes[1].Stop(t.Context()))
+			pass(2 * pollInterval)
+			w.set(func() { require.Equal(t, map[ID]int{id: 2}, w.forgotten, "by each of the others, once") })
+		})
+	})
 	t.Run("RunThatWasReplacedIsForgotten", func(t *testing.T) {
 		t.Parallel()
 		m := newMembership(new(Node))

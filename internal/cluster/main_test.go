@@ -25,14 +25,16 @@ type wire struct {
 	hidden   map[string]bool // hosts that are no longer listed, although they can be reached
 	mute     map[string]bool // hosts that are listed, although nothing comes from them or reaches them
 	ghosts   []Member        // runs that are listed, although they have ended
-	lose     int             // acknowledgements to be lost: the batch arrives
-	block    chan struct{}   // holds every batch with requests back until it is closed
-	batches  []*egopb.ClusterBatch
-	joins    int
+
+	forgotten map[ID]int    // by how many nodes, or how often
+	lose      int           // acknowledgements to be lost: the batch arrives
+	block     chan struct{} // holds every batch with requests back until it is closed
+	batches   []*egopb.ClusterBatch
+	joins     int
 }
 
 func newWire() *wire {
-	return &wire{sessions: map[ID]*fakeSession{}, apart: map[string]bool{}, hidden: map[string]bool{}, mute: map[string]bool{}}
+	return &wire{sessions: map[ID]*fakeSession{}, apart: map[string]bool{}, hidden: map[string]bool{}, mute: map[string]bool{}, forgotten: map[ID]int{}}
 }
 
 // runtime joins nodes at a host.
@@ -105,6 +107,12 @@ func (s *fakeSession) Send(ctx context.Context, to ID, batch *egopb.ClusterBatch
 		return context.DeadlineExceeded
 	}
 	return nil
+}
+
+func (s *fakeSession) Forget(id ID) {
+	s.wire.mu.Lock()
+	defer s.wire.mu.Unlock()
+	s.wire.forgotten[id]++
 }
 
 func (s *fakeSession) Leave(context.Context) error {

@@ -22,6 +22,7 @@ type peer struct {
 	listed   time.Time // when it was last in the list of peers
 	refused  bool      // nothing listened there when it was last greeted or sent something
 	silence  time.Duration
+	member   bool   // it was listed at the last look
 	left     bool   // it said that it was leaving
 	batch    uint64 // the highest batch that was handled
 	greeting *egopb.ClusterGreeting
@@ -53,7 +54,7 @@ func (m *membership) members(now time.Time, listed []Member) []Member {
 		if !p.listed.IsZero() {
 			p.silence += passed
 		}
-		p.listed = now
+		p.listed, p.member = now, true
 		addresses[member.Address()] = true
 		if !p.absent() {
 			members = append(members, member)
@@ -76,10 +77,18 @@ func (m *membership) forgetLocked(now time.Time, addresses map[string]bool) {
 	}
 }
 
-// prune closes the links to peers that are no longer members. One that is leaving still answers what it was asked.
+// prune closes the links to peers that are no longer members, and the connections to those that are no longer listed. One
+// that is leaving still answers what it was asked.
 func (m *membership) prune(now time.Time, v *View) {
 	m.mu.Lock()
 	var lost []*link
+	var unlisted []ID
+	for id, p := range m.peers {
+		if p.member && p.listed != now {
+			p.member = false
+			unlisted = append(unlisted, id)
+		}
+	}
 	for id, l := range m.links {
 		if p := m.peerLocked(id); !v.Has(id) && (!p.left || p.listed != now) {
 			lost = append(lost, l)
@@ -89,6 +98,9 @@ func (m *membership) prune(now time.Time, v *View) {
 	m.mu.Unlock()
 	for _, l := range lost {
 		l.close(false)
+	}
+	for _, id := range unlisted {
+		m.session.Forget(id)
 	}
 }
 

@@ -31,6 +31,8 @@ type Session interface {
 	// Send delivers a batch. Without an error it has arrived. After an error that does not match [ErrGone] or
 	// [ErrNotDelivered] nobody knows. It returns soon after its context has ended.
 	Send(ctx context.Context, to ID, batch *egopb.ClusterBatch) error
+	// Forget lets go of what is kept for sending to a run that is no longer a member. Something may be sent to it all the same.
+	Forget(id ID)
 	// Leave ends the membership and returns when nothing of it is left, or when the context ends.
 	Leave(ctx context.Context) error
 }

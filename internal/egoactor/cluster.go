@@ -203,10 +203,10 @@ func stopSystem(system goakt.ActorSystem) (err error) {
 
 // ClusterSession is a membership of a GoAkt cluster.
 type ClusterSession struct {
-	config   *ClusterConfig
-	system   goakt.ActorSystem
-	self     cluster.Member
-	remoting remote.Remoting // our own: GoAkt closes that of the system whenever an actor stops
+	config  *ClusterConfig
+	system  goakt.ActorSystem
+	self    cluster.Member
+	clients *clients
 }
 
 func newSession(config *ClusterConfig, system goakt.ActorSystem, epoch string) *ClusterSession {
@@ -221,10 +221,10 @@ func newSession(config *ClusterConfig, system goakt.ActorSystem, epoch string) *
 	slices.Sort(roles)
 	self := cluster.ID{Host: system.Host(), Port: system.Port(), Epoch: epoch}
 	return &ClusterSession{
-		config:   config,
-		system:   system,
-		self:     cluster.Member{ID: self, Roles: roles},
-		remoting: remote.NewRemoting(options...),
+		config:  config,
+		system:  system,
+		self:    cluster.Member{ID: self, Roles: roles},
+		clients: newClients(options),
 	}
 }
 
@@ -270,14 +270,20 @@ func memberOf(p *remote.Peer) (cluster.Member, bool) {
 
 // Send tells the gateway of a node.
 func (s *ClusterSession) Send(ctx context.Context, to cluster.ID, batch *egopb.ClusterBatch) error {
-	_, err := guarded(ctx, func() (struct{}, error) {
+	client, err := s.clients.get(to)
+	if err != nil {
+		return err
+	}
+	_, err = guarded(ctx, func() (struct{}, error) {
 		sender := gatewayAddress(s.config, s.self.ID) // an address remembers its text, so goroutines must not share one
-		return struct{}{}, s.remoting.RemoteTell(ctx, sender, gatewayAddress(s.config, to), batch)
+		return struct{}{}, client.RemoteTell(ctx, sender, gatewayAddress(s.config, to), batch)
 	})
+	if err == nil {
+		return nil
+	}
+	s.clients.drop(to, client)
 	var dial *net.OpError
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, gerrors.ErrAddressNotFound):
 		return fmt.Errorf("%w: %w", cluster.ErrGone, err)
 	case errors.As(err, &dial) && dial.Op == "dial":
@@ -285,6 +291,9 @@ func (s *ClusterSession) Send(ctx context.Context, to cluster.ID, batch *egopb.C
 	}
 	return err
 }
+
+// Forget closes the connections to a run of a node.
+func (s *ClusterSession) Forget(id cluster.ID) { s.clients.forget(id) }
 
 // guarded calls something of GoAkt's that may ignore its context. What outlasts the context ends by itself.
 func guarded[T any](ctx context.Context, call func() (T, error)) (T, error) {
@@ -314,7 +323,7 @@ func guarded[T any](ctx context.Context, call func() (T, error)) (T, error) {
 
 // Leave stops the actor system.
 func (s *ClusterSession) Leave(ctx context.Context) error {
-	s.remoting.Close()
+	s.clients.close()
 	_, err := guarded(ctx, func() (struct{}, error) { return struct{}{}, stopSystem(s.system) })
 	return err
 }
