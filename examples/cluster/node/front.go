@@ -30,6 +30,7 @@ func (f *front) routes() http.Handler {
 	})
 	mux.HandleFunc("GET /topology", f.topology)
 	mux.HandleFunc("GET /health", f.health)
+	mux.HandleFunc("GET /live", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	return mux
 }
 
