@@ -13,6 +13,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/entity"
+	"github.com/actorkeep/ego/internal/telemetry"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -103,7 +104,14 @@ func TestMetadataCrossesTheWire(t *testing.T) {
 
 	request, err := new(clustered).newRequest("a", new(emptypb.Empty), metadataOf(ctx))
 	require.NoError(t, err)
-	far := travelled(context.Background(), request)
+	record, err := telemetry.New(nil, nil)
+	require.NoError(t, err)
+	arrived := func() context.Context { // as in [clustered.serve]
+		ctx, ended := record.Serve(context.Background(), request)
+		ended(nil, nil)
+		return travelled(ctx, request)
+	}
+	far := arrived()
 
 	require.Equal(t, want, CommandMetadata(far))
 	require.Equal(t, span.TraceID(), trace.SpanContextFromContext(far).TraceID())
@@ -113,6 +121,6 @@ func TestMetadataCrossesTheWire(t *testing.T) {
 	require.NotEmpty(t, want.TraceParent)
 	for _, broken := range []string{"", "00", want.TraceParent[:54], "00-zz" + want.TraceParent[5:], "00_" + want.TraceParent[3:]} {
 		request.Trace.Traceparent = broken
-		require.False(t, trace.SpanContextFromContext(travelled(context.Background(), request)).IsValid(), broken)
+		require.False(t, trace.SpanContextFromContext(arrived()).IsValid(), broken)
 	}
 }
