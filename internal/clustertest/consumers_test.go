@@ -37,9 +37,9 @@ func project(spec *nodeSpec, store persistence.EventsStore) (ego.Option, error) 
 	return ego.WithProjection(seenProjection, &projection.Options{Handler: handler}), err
 }
 
-// TestConsumers kills nodes that project events, run sagas of events and owe commands that were scheduled. Each is the owner of
+// TestConsumers kills nodes that project and publish events, run sagas of events and owe commands that were scheduled. Each is the owner of
 // some of them. What is left does all of it, once.
-func TestConsumers(t *testing.T) { // G4, G5, G7
+func TestConsumers(t *testing.T) { // G4, G5, G6, G7
 	const guests = 8
 	c := newCluster(t, 3, func(_ int, spec *nodeSpec) { spec.Projection = true })
 	for i := range guests {
@@ -73,6 +73,8 @@ func TestConsumers(t *testing.T) { // G4, G5, G7
 	last := time.Now()
 	c.awaitSeen()
 	t.Logf("the read model is whole %v after the last event", time.Since(last).Round(time.Millisecond))
+	published, again := c.awaitPublished()
+	t.Logf("%d events were published in order, %d times one of them again, %v after the last", published, again, time.Since(last).Round(time.Millisecond))
 	for i := range guests {
 		require.EqualValues(t, 4, c.nodes[0].must(call{Op: "state", ID: fmt.Sprint("later-", i)}).Balance, "a scheduled command was handled twice")
 	}

@@ -43,7 +43,7 @@ type nodeSpec struct {
 
 	Clock      time.Duration // the wall clock of the process is off by that
 	Unfenced   bool          // the store lets every writer write
-	Projection bool          // runs the projection of consumers_test.go
+	Projection bool          // runs the projection of consumers_test.go and the publisher of publisher_test.go
 	Traces     bool          // records its traces, see traces_test.go
 }
 
@@ -59,6 +59,8 @@ type (
 		Timeout   time.Duration
 		From, To  string // of a mover
 		By        time.Duration
+
+		Senders, Count int // of a benchmark
 	}
 	answer struct {
 		Balance  int64
@@ -72,6 +74,8 @@ type (
 		Topology *ego.Topology
 		Clock    time.Time
 		Spans    []spanOf // that the node has recorded
+
+		Own, Others []time.Duration // what commands of a benchmark took
 	}
 )
 
@@ -120,6 +124,9 @@ func runNode(encoded string) error {
 			RemotingPort: spec.Remoting, DiscoveryPort: spec.Discovery, PeersPort: spec.Peers,
 			MinimumPeersQuorum: spec.Quorum, Roles: spec.Roles, EntityRole: spec.EntityRole, TLS: secret,
 		}))
+	if err := publish(&spec, engine); err != nil {
+		return err
+	}
 	if err := engine.Start(context.Background()); err != nil {
 		return err
 	}
@@ -234,6 +241,8 @@ func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
 		return newAnswer(nil, 0, engine.EraseEntity(ctx, c.ID))
 	case "state":
 		return newAnswer(engine.EntityState(ctx, c.ID, c.Timeout))
+	case "work":
+		return work(ctx, engine, c.Senders, c.Count)
 	case "health":
 		return newAnswer(nil, 0, engine.Health(ctx))
 	case "topology":
