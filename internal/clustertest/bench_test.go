@@ -61,26 +61,29 @@ func work(ctx context.Context, engine *ego.Engine, senders, count int) (a answer
 // PostgreSQL server. A command is to an entity of another node as often as that has it.
 func BenchmarkProcesses(b *testing.B) {
 	for processes := 1; processes <= 3; processes++ {
-		for _, senders := range []int{1, 66} {
-			b.Run(fmt.Sprintf("processes=%d/senders=%d", processes, senders), func(b *testing.B) {
-				c := newCluster(b, processes)
-				c.openBenchEntities(b)
-				asked := c.nodes
-				if senders == 1 {
-					asked = c.nodes[:1]
-				}
-				count := max(b.N/len(asked), 1)
-				c.workAll(b, asked, senders/len(asked), min(count, benchEntities)) // brings entities to life
-				b.ResetTimer()
-				own, others := c.workAll(b, asked, senders/len(asked), count)
-				all := append(slices.Clone(own), others...)
-				b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "commands/s")
-				report(b, all, "")
-				report(b, own, "own-")
-				report(b, others, "others-")
-			})
-		}
+		b.Run(fmt.Sprint("processes=", processes), func(b *testing.B) {
+			c := newCluster(b, processes)
+			c.openBenchEntities(b)
+			for _, node := range c.nodes {
+				c.workAll(b, []*testNode{node}, 1, benchEntities) // brings entities to life, and connections
+			}
+			for _, senders := range []int{1, 66} {
+				b.Run(fmt.Sprint("senders=", senders), func(b *testing.B) { c.benchmark(b, senders) })
+			}
+		})
 	}
+}
+
+func (c *testCluster) benchmark(b *testing.B, senders int) {
+	b.Helper()
+	asked := c.nodes[:min(senders, len(c.nodes))]
+	b.ResetTimer()
+	own, others := c.workAll(b, asked, senders/len(asked), max(b.N/len(asked), 1))
+	all := append(slices.Clone(own), others...)
+	b.ReportMetric(float64(len(all))/b.Elapsed().Seconds(), "commands/s")
+	report(b, all, "")
+	report(b, own, "own-")
+	report(b, others, "others-")
 }
 
 func (c *testCluster) openBenchEntities(b *testing.B) {
