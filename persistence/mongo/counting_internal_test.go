@@ -12,7 +12,6 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/mongotest"
-	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
 )
 
@@ -23,6 +22,15 @@ func connected(t *testing.T) (*Store, *session) {
 	require.NoError(t, store.Connect(t.Context()))
 	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
 	return store, store.current()
+}
+
+// beside returns another store on the same database, as another process has.
+func beside(t *testing.T, store *Store) *Store {
+	t.Helper()
+	other := NewStore(store.client, store.database)
+	require.NoError(t, other.Connect(t.Context()))
+	t.Cleanup(func() { require.NoError(t, other.Disconnect(context.Background())) })
+	return other
 }
 
 // TestCallsCutOffHalfWay leaves behind what a process leaves that dies within a call.
@@ -159,9 +167,7 @@ func TestAppend(t *testing.T) {
 	t.Run("WhatReadersReadBetweenCheckAndInsertCounts", func(t *testing.T) { // G2
 		t.Parallel()
 		store, c := connected(t)
-		other := NewStore(store.client, store.database)
-		require.NoError(t, other.Connect(t.Context()))
-		t.Cleanup(func() { require.NoError(t, other.Disconnect(context.Background())) })
+		other := beside(t, store)
 		events := []*egopb.Event{{PersistenceId: "a", SequenceNumber: 1}}
 		runs, err := persistence.Runs(events)
 		require.NoError(t, err)
@@ -179,51 +185,6 @@ func TestAppend(t *testing.T) {
 		require.False(t, done, "the number was given twice")
 		_, err = c.journal.admit(t.Context(), b)
 		require.ErrorIs(t, err, persistence.ErrConflict)
-	})
-}
-
-func TestRegister(t *testing.T) {
-	t.Parallel()
-
-	t.Run("ChangeThatRestsOnAnOldOneLoses", func(t *testing.T) { // G5
-		t.Parallel()
-		store, c := connected(t)
-		leases, err := store.AcquireLeases(t.Context(), "p", "one", []uint32{0}, time.Minute)
-		require.NoError(t, err)
-		rounds := 0
-		err = c.update(t.Context(), t.Context(), "p", []uint32{0}, func(_ uint32, r *register, now time.Time) (bool, error) {
-			if rounds++; rounds == 1 { // somebody takes the shard between the reading and the insert
-				require.NoError(t, store.ReleaseLeases(t.Context(), leases))
-			}
-			if err := r.check(leases[0]); err != nil {
-				return false, err
-			}
-			r.put(100, r.Epoch, now)
-			return true, nil
-		})
-		require.ErrorIs(t, err, offsetstore.ErrStaleLease)
-		require.Equal(t, 2, rounds)
-		offsets, err := store.Offsets(t.Context(), "p")
-		require.NoError(t, err)
-		require.Empty(t, offsets)
-	})
-	t.Run("SweepKeepsTheLastOfEachShard", func(t *testing.T) {
-		t.Parallel()
-		store, c := connected(t)
-		leases, err := store.AcquireLeases(t.Context(), "p", "one", []uint32{0, 1}, time.Minute)
-		require.NoError(t, err)
-		for position := range uint64(5) {
-			require.NoError(t, store.CommitOffset(t.Context(), leases[1], position))
-		}
-		long := bson.D{{Key: "$set", Value: bson.D{{Key: "t", Value: time.Now().Add(-time.Hour)}}}}
-		_, err = c.consumers.UpdateMany(t.Context(), bson.D{}, long)
-		require.NoError(t, err)
-		c.consumerWrites = sweeper{writes: 1_000}
-		c.sweepRegisters(t.Context(), "p")
-		left, err := c.consumers.CountDocuments(t.Context(), bson.D{})
-		require.NoError(t, err)
-		require.Equal(t, int64(2), left)
-		require.NoError(t, store.CommitOffset(t.Context(), leases[1], 9))
 	})
 }
 

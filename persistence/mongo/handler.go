@@ -146,13 +146,15 @@ func (c *session) changeWithin(ctx context.Context, lease offsetstore.Lease, now
 	if changed, err := apply(next); err != nil || !changed {
 		return err
 	}
-	next.Consumer, next.Shard, next.Number = lease.Consumer, int64(lease.Shard), next.Number+1
-	next.ID, next.Token, next.Written = registerID(lease.Consumer, lease.Shard, next.Number), fmt.Sprintf("%x", newToken()), now
+	next.follow(lease.Consumer, lease.Shard, fmt.Sprintf("%x", newToken()), now)
 	_, err = c.consumers.InsertOne(ctx, next)
 	if driver.IsDuplicateKeyError(err) {
 		return errTakenMeanwhile
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return c.mark(ctx, next)
 }
 
 // errTakenMeanwhile reports a transaction that is to be tried again.

@@ -20,8 +20,9 @@ type register struct {
 	Consumer string    `bson:"c"`
 	Shard    int64     `bson:"s"`
 	Number   int64     `bson:"q"`
-	Written  time.Time `bson:"t"` // clock of the server
-	Token    string    `bson:"b"` // tells the change from one of another writer with the same number
+	Written  time.Time `bson:"t"`           // clock of the server
+	Token    string    `bson:"b"`           // tells the change from one of another writer with the same number
+	Live     bool      `bson:"y,omitempty"` // not known to be superseded
 
 	Leased bool      `bson:"l,omitempty"` // it has been leased since the consumer was deleted last
 	Epoch  int64     `bson:"e"`           // grows for ever
@@ -42,6 +43,9 @@ const (
 	// the end of its insert to be certain that what it rests on was still the last.
 	keepRegisters = time.Minute
 	longestChange = 20 * time.Second
+
+	// markEvery is how many changes of a register make one mark those before it, so that readers find few.
+	markEvery = 8
 )
 
 func registerID(consumer string, shard uint32, number int64) string {
@@ -50,7 +54,7 @@ func registerID(consumer string, shard uint32, number int64) string {
 
 // registersOf returns what is known of the shards of a consumer, in the state of their last changes.
 func (c *session) registersOf(ctx context.Context, consumer string, shards ...uint32) (map[uint32]*register, error) {
-	filter := bson.D{{Key: "c", Value: consumer}}
+	filter := bson.D{{Key: "c", Value: consumer}, {Key: "y", Value: true}}
 	if len(shards) > 0 {
 		filter = append(filter, bson.E{Key: "s", Value: bson.D{{Key: "$in", Value: shards}}})
 	}
@@ -74,6 +78,11 @@ type change func(shard uint32, r *register, now time.Time) (bool, error)
 
 // update changes registers of a consumer. Each is changed by itself: when the call fails, some may have been.
 func (c *session) update(ctx, work context.Context, consumer string, shards []uint32, apply change) error {
+	unlock, err := c.registers.lock(ctx, consumer, shards)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	u := &updating{session: c, consumer: consumer, token: fmt.Sprintf("%x", newToken()), apply: apply}
 	pending := shards
 	for attempt := 0; len(pending) > 0; attempt++ {
@@ -121,21 +130,37 @@ func (u *updating) again(err error) bool {
 	return driver.IsNetworkError(err) || u.open
 }
 
-// round tries to change registers and returns those that somebody else has changed meanwhile.
+// round tries to change registers and returns those that somebody else has changed meanwhile. It begins with what this store
+// wrote itself, if that is all there is to know: the insert fails when it is no longer the last.
 func (u *updating) round(ctx context.Context, shards []uint32) ([]uint32, error) {
 	begun := time.Now()
 	now, err := u.clock(ctx)
 	if err != nil {
 		return shards, err
 	}
+	if known, since := u.registers.recall(u.consumer, shards); known != nil {
+		documents, err := u.changes(ctx, known, shards, now)
+		if err == nil && len(documents) == len(shards) {
+			return u.insert(ctx, documents, since)
+		}
+	}
 	known, err := u.registersOf(ctx, u.consumer, shards...)
 	if err != nil {
 		return shards, err
 	}
-	var (
-		documents []*register
-		of        []uint32
-	)
+	documents, err := u.changes(ctx, known, shards, now)
+	if err != nil {
+		return shards, err
+	}
+	if len(documents) == 0 {
+		return nil, nil
+	}
+	return u.insert(ctx, documents, begun)
+}
+
+// changes makes what follows the last states of registers.
+func (u *updating) changes(ctx context.Context, known map[uint32]*register, shards []uint32, now time.Time) ([]*register, error) {
+	var documents []*register
 	for _, shard := range shards {
 		next := &register{}
 		if last := known[shard]; last != nil {
@@ -144,37 +169,49 @@ func (u *updating) round(ctx context.Context, shards []uint32) ([]uint32, error)
 				continue
 			}
 			if err := u.deliver(ctx, last); err != nil {
-				return shards, err
+				return nil, err
 			}
 			*next = *last
 		}
 		next.Parked, next.Reset = "", false
 		changed, err := u.apply(shard, next, now)
 		if err != nil {
-			return shards, err
+			return nil, err
 		}
 		if !changed {
 			continue
 		}
-		next.Consumer, next.Shard, next.Number = u.consumer, int64(shard), next.Number+1
-		next.ID, next.Token, next.Written = registerID(u.consumer, shard, next.Number), u.token, now
-		documents, of = append(documents, next), append(of, shard)
+		next.follow(u.consumer, shard, u.token, now)
+		documents = append(documents, next)
 	}
-	if len(documents) == 0 {
-		return nil, nil
-	}
-	return u.insert(ctx, documents, of, begun)
+	return documents, nil
 }
 
-// insert inserts changes and returns the shards where another one was first.
-func (u *updating) insert(ctx context.Context, documents []*register, of []uint32, begun time.Time) ([]uint32, error) {
+// follow makes a register the one behind that of which it is a copy.
+func (r *register) follow(consumer string, shard uint32, token string, now time.Time) {
+	r.Consumer, r.Shard, r.Number, r.Live = consumer, int64(shard), r.Number+1, true
+	r.ID, r.Token, r.Written = registerID(consumer, shard, r.Number), token, now
+}
+
+// insert inserts changes that rest on what was known at a moment, and returns the shards where another one was first.
+func (u *updating) insert(ctx context.Context, documents []*register, since time.Time) ([]uint32, error) {
+	of := make([]uint32, len(documents))
+	for i, r := range documents {
+		of[i] = uint32(r.Shard) //nolint:gosec // it was one
+	}
+	u.registers.forget(u.consumer, of)
+	begun := time.Now()
 	_, err := u.consumers.InsertMany(ctx, documents, options.InsertMany().SetOrdered(false))
-	if time.Since(begun) > longestChange {
+	if time.Since(since) > longestChange {
 		u.open = true
 		return nil, &outcomeError{errors.Join(errors.New("the change took too long to be certain of"), err)}
 	}
 	if err == nil {
 		u.done = true
+		u.registers.remember(u.consumer, documents, begun)
+		for _, r := range documents {
+			_ = u.mark(ctx, r) // the next one marks them as well
+		}
 		return nil, nil
 	}
 	var bulk driver.BulkWriteException
@@ -194,6 +231,19 @@ func (u *updating) insert(ctx context.Context, documents []*register, of []uint3
 	return lost, nil
 }
 
+// mark marks, now and then, the registers before one as superseded.
+func (c *session) mark(ctx context.Context, r *register) error {
+	if r.Number%markEvery != 0 {
+		return nil
+	}
+	before := bson.D{
+		{Key: "c", Value: r.Consumer}, {Key: "y", Value: true}, {Key: "s", Value: r.Shard},
+		{Key: "q", Value: bson.D{{Key: "$lt", Value: r.Number}}},
+	}
+	_, err := c.consumers.UpdateMany(ctx, before, bson.D{{Key: "$unset", Value: bson.D{{Key: "y", Value: ""}}}})
+	return err
+}
+
 // sweepRegisters removes, now and then, what was superseded.
 func (c *session) sweepRegisters(ctx context.Context, consumer string) {
 	if !c.consumerWrites.due(64, 2*time.Second) {
@@ -209,7 +259,8 @@ func (c *session) sweepRegisters(ctx context.Context, consumer string) {
 	}
 	for shard, r := range last {
 		old := bson.D{
-			{Key: "c", Value: consumer}, {Key: "s", Value: shard}, {Key: "q", Value: bson.D{{Key: "$lt", Value: r.Number}}},
+			{Key: "c", Value: consumer}, {Key: "y", Value: bson.D{{Key: "$exists", Value: false}}}, {Key: "s", Value: shard},
+			{Key: "q", Value: bson.D{{Key: "$lt", Value: r.Number}}},
 			{Key: "t", Value: bson.D{{Key: "$lt", Value: now.Add(-keepRegisters)}}},
 		}
 		if _, err := c.consumers.DeleteMany(ctx, old); err != nil {

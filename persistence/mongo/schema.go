@@ -52,7 +52,7 @@ func indexes() []index {
 		{collection: timerCollection, keys: asc("d", "o", "n")},
 		{collection: timerCollection, keys: asc("w")},
 		{collection: claimCollection, keys: asc("t", "k")},
-		{collection: consumerCollection, keys: asc("c", "s", "q")},
+		{collection: consumerCollection, keys: asc("c", "y", "s", "q")},
 		{collection: letterCollection, keys: asc("c", "s", "p")},
 		{collection: letterCollection, keys: asc("w")},
 		{collection: keyringCollection, keys: asc("i", "l", "q")},

@@ -19,6 +19,7 @@ type session struct {
 
 	deletions, states, snapshots, timers, claims, batches, consumers, letters, keyrings *driver.Collection
 
+	registers                   *registerCache
 	stateWrites, consumerWrites sweeper
 }
 
@@ -44,6 +45,7 @@ func (s *Store) open(ctx context.Context) (*session, error) {
 		consumers: s.collection(consumerCollection),
 		letters:   s.collection(letterCollection),
 		keyrings:  s.collection(keyringCollection),
+		registers: newRegisterCache(),
 	}
 	var err error
 	if c.features, err = s.detect(ctx); err != nil {

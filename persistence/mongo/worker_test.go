@@ -28,8 +28,9 @@ const (
 
 const (
 	workerAccounts = 8
-	workerCommands = 15 // of each account
+	workerCommands = 8 // of each account
 	workerShards   = 4
+	workerLease    = 15 * time.Second // renewed in time by a process that gets little of the machine
 )
 
 func accountID(n int) string { return fmt.Sprint("account-", n) }
@@ -46,8 +47,12 @@ func work() error {
 	store := mongo.NewStore(client, database, mongo.WithShards(workerShards), mongo.WithPollInterval(20*time.Millisecond))
 	engine := ego.NewEngine("worker", store,
 		ego.WithKinds(ego.EventSourcedKind("account", func(id string) ego.EventSourcedBehavior { return testaccount.New(id) })),
-		ego.WithLeaseTime(2*time.Second),
-		ego.WithProjection("model", &projection.Options{Handler: &modelHandler{client.Database(database)}, BatchSize: 8}))
+		ego.WithLeaseTime(workerLease),
+		ego.WithProjection("model", &projection.Options{
+			Handler: &modelHandler{client.Database(database)}, BatchSize: 4,
+			Recovery: projection.NewRecovery(projection.WithRecoveryPolicy(projection.RetryAndFail), projection.WithRetries(10_000),
+				projection.WithRetryDelay(20*time.Millisecond)), // a server that is busy refuses writes after some seconds
+		}))
 	if err := engine.Start(ctx); err != nil {
 		return err
 	}
