@@ -1,7 +1,11 @@
 package mongotest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	bits "encoding/binary"
+	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -10,7 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A Proxy stands between clients and the shared server and can lose what the server answers.
+// A Proxy stands between clients and the shared server and can lose, cut and repeat what they say to each other. It passes on
+// whole messages of the protocol.
 type Proxy struct {
 	target   string
 	listener net.Listener
@@ -18,9 +23,19 @@ type Proxy struct {
 
 	mu    sync.Mutex
 	conns []net.Conn
-	mute  bool
-	lost  chan struct{} // closed when the first answer was lost
+	fault fault
+	begun chan struct{} // closed when the fault has happened first
 }
+
+// A fault is what a proxy does to messages.
+type fault int
+
+const (
+	none fault = iota
+	loseAnswers
+	cutRequests
+	repeatInserts
+)
 
 // NewProxy starts a proxy for the shared server. It ends with the test.
 func NewProxy(t testing.TB) *Proxy {
@@ -62,58 +77,117 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		p.conns = append(p.conns, conn, server)
 		p.mu.Unlock()
+		l := &link{proxy: p, client: conn, server: server, repeated: make(map[uint32]bool)}
 		p.done.Add(2)
-		go p.copy(server, conn, false)
-		go p.copy(conn, server, true)
+		go l.pass(conn, server, l.request)
+		go l.pass(server, conn, l.answer)
 	}
 }
 
-func (p *Proxy) copy(to, from net.Conn, answers bool) {
-	defer p.done.Done()
+// A link is one connection of a client.
+type link struct {
+	proxy          *Proxy
+	client, server net.Conn
+
+	mu       sync.Mutex
+	repeated map[uint32]bool // requests whose next answer is kept from the client
+}
+
+// pass hands on messages until handle returns false or one side ends.
+func (l *link) pass(from, to net.Conn, handle func(message []byte) bool) {
+	defer l.proxy.done.Done()
+	defer from.Close()
 	defer to.Close()
-	buffer := make([]byte, 64<<10)
+	source := bufio.NewReader(from)
 	for {
-		n, err := from.Read(buffer)
-		if answers && n > 0 && p.loses() {
-			return
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				return
-			}
-		}
+		head, err := source.Peek(4)
 		if err != nil {
 			return
 		}
+		message := make([]byte, bits.LittleEndian.Uint32(head))
+		if _, err := io.ReadFull(source, message); err != nil || !handle(message) {
+			return
+		}
 	}
 }
 
-// loses reports whether an answer is lost.
-func (p *Proxy) loses() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.mute {
+// request hands on a request, and reports false when the connection is to end.
+func (l *link) request(message []byte) bool {
+	switch {
+	case l.proxy.happens(cutRequests):
+		_, _ = l.server.Write(message[:len(message)/2])
+		return false
+	case isInsert(message) && l.proxy.happens(repeatInserts):
+		l.mu.Lock()
+		l.repeated[bits.LittleEndian.Uint32(message[4:])] = true
+		l.mu.Unlock()
+		message = append(bytes.Clone(message), message...)
+	}
+	_, err := l.server.Write(message)
+	return err == nil
+}
+
+// isInsert reports whether a message is an OP_MSG whose command is insert.
+func isInsert(message []byte) bool {
+	const name = 16 + 4 + 1 + 4 + 1 // header, flags, kind of the section, length of the document, type of its first element
+	return len(message) > name && bytes.HasPrefix(message[name:], []byte("insert\x00"))
+}
+
+// answer hands on an answer, and reports false when the connection is to end.
+func (l *link) answer(message []byte) bool {
+	if l.proxy.happens(loseAnswers) {
 		return false
 	}
-	if p.lost != nil {
-		close(p.lost)
-		p.lost = nil
+	l.mu.Lock()
+	of := bits.LittleEndian.Uint32(message[8:])
+	kept := l.repeated[of]
+	delete(l.repeated, of)
+	l.mu.Unlock()
+	if kept {
+		return true
+	}
+	_, err := l.client.Write(message)
+	return err == nil
+}
+
+// happens reports whether a fault is to happen now.
+func (p *Proxy) happens(f fault) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fault != f {
+		return false
+	}
+	if p.begun != nil {
+		close(p.begun)
+		p.begun = nil
 	}
 	return true
 }
 
-// LoseAnswers has the connection of every answer cut before the answer arrives, until the returned function is called. The
-// channel is closed with the first.
-func (p *Proxy) LoseAnswers() (lost <-chan struct{}, stop func()) {
+func (p *Proxy) begin(f fault) (begun <-chan struct{}, stop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	first := make(chan struct{})
-	p.mute, p.lost = true, first
+	p.fault, p.begun = f, first
 	return first, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.mute = false
+		p.fault, p.begun = none, nil
 	}
+}
+
+// LoseAnswers has the connection of every answer cut before the answer arrives, until the returned function is called. The
+// channel is closed with the first.
+func (p *Proxy) LoseAnswers() (lost <-chan struct{}, stop func()) { return p.begin(loseAnswers) }
+
+// CutRequests has the connection of every request cut in the middle of it, until the returned function is called. The channel
+// is closed with the first.
+func (p *Proxy) CutRequests() (cut <-chan struct{}, stop func()) { return p.begin(cutRequests) }
+
+// RepeatInserts has every insert arrive twice, and only the answer to the second reach the client, until the returned function
+// is called. The channel is closed with the first.
+func (p *Proxy) RepeatInserts() (repeated <-chan struct{}, stop func()) {
+	return p.begin(repeatInserts)
 }
 
 // Cut cuts all connections.

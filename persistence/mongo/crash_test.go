@@ -17,6 +17,8 @@ import (
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/mongotest"
@@ -150,11 +152,14 @@ func TestKilledProcesses(t *testing.T) { // G1, G2, G3, G4, G5, G8
 // writeToEachShard writes an event to each shard, of entities that nothing else writes to.
 func writeToEachShard(t *testing.T, store *mongo.Store, written *int) {
 	t.Helper()
+	payload, err := anypb.New(wrapperspb.Int64(1)) // a type that the projection knows
+	require.NoError(t, err)
 	for missing := uint32(1<<workerShards - 1); missing != 0; {
 		*written++
 		id := fmt.Sprint("extra-", *written)
+		event := &egopb.Event{PersistenceId: id, SequenceNumber: 1, Kind: "account", Payload: payload}
 		for err := errors.New("not yet"); err != nil && !errors.Is(err, persistence.ErrConflict); { // a conflict with itself
-			err = store.WriteEvents(t.Context(), []*egopb.Event{newEvent(id, 1)})
+			err = store.WriteEvents(t.Context(), []*egopb.Event{event})
 		}
 		missing &^= 1 << persistence.ShardOf(id, workerShards)
 	}

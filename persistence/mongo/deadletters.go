@@ -27,6 +27,7 @@ type letterRecord struct {
 	Position int64       `bson:"p"`
 	Of       string      `bson:"i"`
 	Call     string      `bson:"w"`           // call that wrote it
+	Written  time.Time   `bson:"t"`           // clock of the server
 	Visible  int64       `bson:"g,omitempty"` // number of the change that made it visible, once it is marked
 	Record   bson.Binary `bson:"r"`           // ego.v1.DeadLetter
 }
@@ -37,7 +38,7 @@ const letterPage = 250
 // ParkEvents implements [offsetstore.DeadLetterStore]. A dead letter that names no consumer is one of the lease's.
 func (s *Store) ParkEvents(ctx context.Context, lease offsetstore.Lease, letters []*egopb.DeadLetter) error {
 	call := fmt.Sprintf("%x", newToken())
-	records := make([]any, len(letters))
+	records := make([]*letterRecord, len(letters))
 	for i, letter := range letters {
 		record, err := letterOf(lease, letter, call)
 		if err != nil {
@@ -48,6 +49,13 @@ func (s *Store) ParkEvents(ctx context.Context, lease offsetstore.Lease, letters
 	records = lastOfEach(records)
 	return s.write(ctx, "park events in", func(work context.Context, c *session) error {
 		if len(records) > 0 {
+			now, err := c.clock(work)
+			if err != nil {
+				return err
+			}
+			for _, r := range records {
+				r.Written = now
+			}
 			if _, err := c.letters.InsertMany(work, records); err != nil {
 				return err // they are not visible
 			}
@@ -84,12 +92,12 @@ func letterOf(lease offsetstore.Lease, letter *egopb.DeadLetter, call string) (*
 }
 
 // lastOfEach drops letters that are followed by another one at their position.
-func lastOfEach(records []any) []any {
-	last := make(map[string]any)
+func lastOfEach(records []*letterRecord) []*letterRecord {
+	last := make(map[string]*letterRecord)
 	for _, r := range records {
-		last[r.(*letterRecord).ID] = r //nolint:forcetypeassert // made above
+		last[r.ID] = r
 	}
-	return slices.DeleteFunc(records, func(r any) bool { return last[r.(*letterRecord).ID] != r }) //nolint:forcetypeassert // made above
+	return slices.DeleteFunc(records, func(r *letterRecord) bool { return last[r.ID] != r })
 }
 
 // deliver marks the letters that a change has made visible, and removes those that they replace or that the change voided. It
@@ -254,6 +262,31 @@ func (s *Store) DeleteDeadLetters(ctx context.Context, consumer string, shard ui
 			return err
 		}
 		_, err = c.letters.DeleteMany(ctx, append(filter, bson.E{Key: "p", Value: bson.D{{Key: "$in", Value: wanted}}}))
-		return uncertain(err)
+		if err != nil {
+			return uncertain(err)
+		}
+		return uncertain(c.sweepLetters(ctx, consumer, shard))
 	})
+}
+
+// sweepLetters removes what calls have left that were cut off before their letters were visible, so that nothing of an entity
+// stays there. No call that can still make them visible is as old.
+func (c *session) sweepLetters(ctx context.Context, consumer string, shard uint32) error {
+	now, err := c.clock(ctx)
+	if err != nil {
+		return err
+	}
+	known, err := c.registersOf(ctx, consumer, shard)
+	if err != nil {
+		return err
+	}
+	left := bson.D{
+		{Key: "c", Value: consumer}, {Key: "s", Value: int64(shard)}, {Key: "g", Value: bson.D{{Key: "$exists", Value: false}}},
+		{Key: "t", Value: bson.D{{Key: "$lt", Value: now.Add(-keepRegisters)}}},
+	}
+	if r := known[shard]; r != nil {
+		left = append(left, bson.E{Key: "w", Value: bson.D{{Key: "$ne", Value: r.Parked}}})
+	}
+	_, err = c.letters.DeleteMany(ctx, left)
+	return err
 }

@@ -87,6 +87,11 @@ type remnant struct {
 	Kind           string `bson:"k"`
 }
 
+// remnantSize bounds the bytes of what would be left of an event.
+func remnantSize(event *egopb.Event) int {
+	return 40 + len(event.GetPersistenceId()) + len(event.GetKind())
+}
+
 // decodeEvent makes an event of a stored value. The caller sets shard and position.
 func decodeEvent(value bson.RawValue) (*egopb.Event, error) {
 	if _, record, ok := value.BinaryOK(); ok {

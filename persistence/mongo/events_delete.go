@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -180,6 +181,9 @@ func (c *session) clear(ctx, work context.Context, shard uint32, d deletion) err
 	return err
 }
 
+// clearAtOnce bounds the events that one command clears, whose size is bounded as that of a document is.
+const clearAtOnce = 4096
+
 // clearEntry clears one batch, and reports whether later ones may have deleted events too.
 func (c *session) clearEntry(ctx context.Context, e *entry, shard uint32, d deletion) (more bool, err error) {
 	values, err := e.values(shard)
@@ -206,9 +210,11 @@ func (c *session) clearEntry(ctx context.Context, e *entry, shard uint32, d dele
 		}
 		changes = append(changes, bson.E{Key: fmt.Sprintf("e.%d.%d", shard, i), Value: remnant{d.Of, int64(m.number), event.GetKind()}})
 	}
-	if len(changes) == 0 {
-		return more, nil
+	for some := range slices.Chunk(changes, clearAtOnce) {
+		_, err = c.journal.log.UpdateOne(ctx, bson.D{{Key: "_id", Value: entryID(e.number)}}, bson.D{{Key: "$set", Value: some}})
+		if err != nil {
+			return more, err
+		}
 	}
-	_, err = c.journal.log.UpdateOne(ctx, bson.D{{Key: "_id", Value: entryID(e.number)}}, bson.D{{Key: "$set", Value: changes}})
-	return more, err
+	return more, nil
 }

@@ -60,7 +60,7 @@ func newBatch(events []*egopb.Event, runs []persistence.Run, shards uint32) (*ba
 		if err != nil {
 			return nil, &persistence.InvalidRecordError{PersistenceID: id, Reason: err.Error()}
 		}
-		if size += len(record) + 16; size > maxDocument {
+		if size += max(len(record), remnantSize(event)) + 16; size > maxDocument {
 			return nil, &persistence.InvalidRecordError{PersistenceID: id, Reason: fmt.Sprintf(
 				"the batch is too large: with event %d of %d bytes it exceeds %d bytes", event.GetSequenceNumber(), len(record), maxDocument)}
 		}
@@ -158,9 +158,15 @@ func (j *journal) insert(ctx context.Context, b *batch, at slot) (bool, error) {
 		case err == nil:
 			return true, j.take(document)
 		case driver.IsDuplicateKeyError(err):
-			stored, err := j.await(ctx, at.number)
+			stored, err := j.fetch(ctx, at.number)
 			if err != nil {
 				return false, unknownIf(open, err)
+			}
+			if stored == nil { // a majority does not have it yet, or never will
+				if err := pause(ctx, attempt); err != nil {
+					return false, unknownIf(open, err)
+				}
+				continue
 			}
 			if err := j.apply(stored); err != nil {
 				return false, unknownIf(open, err)
@@ -186,19 +192,6 @@ func (j *journal) take(document bson.Raw) error {
 		return &outcomeError{err}
 	}
 	return nil
-}
-
-// await returns a batch that was inserted, once a majority has it.
-func (j *journal) await(ctx context.Context, number uint64) (*entry, error) {
-	for attempt := 0; ; attempt++ {
-		e, err := j.fetch(ctx, number)
-		if e != nil || err != nil {
-			return e, err
-		}
-		if err := pause(ctx, attempt); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // A slot is the next number of the log at some moment.

@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"fmt"
+	"os"
 
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -30,7 +31,8 @@ func Example() {
 		panic(err)
 	}
 
-	store := mongo.NewStore(client, "example_journal")
+	database := fmt.Sprint("journal_", os.Getpid()) // "bank", for example
+	store := mongo.NewStore(client, database)
 	if err := store.Migrate(ctx); err != nil { // at deployment, or at every start
 		panic(err)
 	}
@@ -52,7 +54,7 @@ func Example() {
 	if err := store.Disconnect(ctx); err != nil {
 		panic(err)
 	}
-	if err := client.Database("example_journal").Drop(ctx); err != nil {
+	if err := client.Database(database).Drop(ctx); err != nil {
 		panic(err)
 	}
 	if err := client.Disconnect(ctx); err != nil {

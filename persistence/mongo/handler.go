@@ -11,7 +11,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
-	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/projection"
@@ -171,9 +170,8 @@ func (s *Store) transact(ctx context.Context, op string, fn func(ctx context.Con
 			return err
 		}
 		defer session.EndSession(work)
-		journaled := true
 		opts := options.Transaction().SetReadConcern(readconcern.Snapshot()).SetReadPreference(readpref.Primary()).
-			SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journaled})
+			SetWriteConcern(durable())
 		for attempt := 0; ; attempt++ {
 			now, err := c.clock(work)
 			if err != nil {

@@ -6,8 +6,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
 
 	"github.com/actorkeep/ego/persistence"
 )
@@ -53,8 +51,7 @@ func (c *session) watch(ctx context.Context, wake func()) error {
 		}}},
 		{{Key: "$project", Value: bson.D{{Key: "operationType", Value: 1}}}},
 	}
-	database := c.client.Database(c.database, options.Database().SetReadConcern(readconcern.Majority()))
-	stream, err := database.Watch(ctx, only)
+	stream, err := c.db().Watch(ctx, only)
 	if err != nil {
 		return err
 	}

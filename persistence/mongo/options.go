@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
@@ -83,15 +84,24 @@ const (
 	letterCollection   = "ego_dead_letters"
 )
 
-// collection returns a collection of the store. A write to it is acknowledged when a majority of the members have it in
-// their journals, and reads see only what can no longer be rolled back. What the client is set to does not count.
-func (c *config) collection(name string) *driver.Collection {
-	journaled := true
-	return c.client.Database(c.database).Collection(name, options.Collection().
-		SetWriteConcern(&writeconcern.WriteConcern{W: "majority", Journal: &journaled}).
+// db returns the database of the store. A write to it is acknowledged when a majority of the members have it in their journals,
+// reads see only what can no longer be rolled back, and both go to the primary. What the client is set to does not count, in
+// this nor in how documents are encoded.
+func (c *config) db() *driver.Database {
+	return c.client.Database(c.database, options.Database().
+		SetWriteConcern(durable()).
 		SetReadConcern(readconcern.Majority()).
-		SetReadPreference(readpref.Primary()))
+		SetReadPreference(readpref.Primary()).
+		SetBSONOptions(&options.BSONOptions{}).
+		SetRegistry(bson.NewRegistry()))
 }
+
+func durable() *writeconcern.WriteConcern {
+	journaled := true
+	return &writeconcern.WriteConcern{W: "majority", Journal: &journaled}
+}
+
+func (c *config) collection(name string) *driver.Collection { return c.db().Collection(name) }
 
 // checkPage returns the error for the arguments of a read of a shard.
 func (c *config) checkPage(shard uint32, limit int) error {

@@ -38,11 +38,18 @@ func storeBehind(t *testing.T) (*mongo.Store, *mongotest.Proxy, *mongo.Store) {
 	t.Helper()
 	database := mongotest.Database(t)
 	beside, _ := connect(t, database)
+	store, proxy := anotherBehind(t, database)
+	return store, proxy, beside
+}
+
+// anotherBehind returns one more store on the database of a store, that works through a proxy of its own.
+func anotherBehind(t *testing.T, database string) (*mongo.Store, *mongotest.Proxy) {
+	t.Helper()
 	proxy := mongotest.NewProxy(t)
 	store := mongo.NewStore(mongotest.ClientAt(t, proxy.URL()), database)
 	require.NoError(t, store.Connect(t.Context()))
 	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
-	return store, proxy, beside
+	return store, proxy
 }
 
 // lose loses answers until something was lost, and lets the rest through.

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ type session struct {
 
 	deletions, states, snapshots, timers, claims, batches, consumers, letters, keyrings *driver.Collection
 
-	registers                   *registerCache
-	stateWrites, consumerWrites sweeper
+	registers                                *registerCache
+	stateWrites, consumerWrites, timerClaims sweeper
 }
 
 // open checks the database and finds the end of the log.
@@ -82,18 +83,22 @@ type features struct {
 // A greeting is the answer to hello.
 type greeting struct {
 	SetName   string    `bson:"setName"`
+	Primary   bool      `bson:"isWritablePrimary"`
 	Msg       string    `bson:"msg"`
 	LocalTime time.Time `bson:"localTime"`
 }
 
 func (c *config) hello(ctx context.Context) (greeting, error) {
 	var g greeting
-	err := c.client.Database(c.database).RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&g)
+	err := c.db().RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&g)
 	return g, err
 }
 
 func (c *config) detect(ctx context.Context) (features, error) {
 	g, err := c.hello(ctx)
+	if err == nil && !g.Primary { // a direct connection to one that is not
+		err = &Error{Op: "use", Database: c.database, Reason: ErrUnavailable, Err: errors.New("the server is not the primary")}
+	}
 	return features{replicated: g.SetName != "" || g.Msg == "isdbgrid"}, err
 }
 

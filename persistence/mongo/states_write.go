@@ -62,7 +62,8 @@ func (c *session) putState(ctx, work context.Context, w *stateWrite) (*stateReco
 			return nil, unknownIf(open, err)
 		}
 		if stored != nil && string(stored.Token.Data) == string(w.token) {
-			return nil, nil // an insert that nothing was heard of
+			_ = c.eraseStates(work, w.id) // those before are passed over until they are gone
+			return nil, nil               // an insert that nothing was heard of
 		}
 		if err := w.follows(stored); err != nil {
 			return nil, unknownIf(open, err)

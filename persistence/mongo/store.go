@@ -15,7 +15,7 @@ var (
 	_ persistence.EventsStore     = (*Store)(nil)
 	_ persistence.SnapshotStore   = (*Store)(nil)
 	_ persistence.StateStore      = (*Store)(nil)
-	_ persistence.TimerStore      = (*Store)(nil)
+	_ persistence.TimerBatchStore = (*Store)(nil)
 	_ persistence.Notifier        = (*Store)(nil)
 	_ offsetstore.OffsetStore     = (*Store)(nil)
 	_ offsetstore.DeadLetterStore = (*Store)(nil)
@@ -82,7 +82,7 @@ func (s *Store) Disconnect(ctx context.Context) error {
 // Ping returns nil when the primary answers.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.read(ctx, "ping", func(ctx context.Context, c *session) error {
-		return c.client.Database(c.database).RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err()
+		return c.db().RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err()
 	})
 }
 

@@ -111,7 +111,7 @@ func (s *scheduling) set(ctx, work context.Context, c *session) error {
 	if len(s.records) == 1 {
 		return nil
 	}
-	return c.insertOnce(work, c.batches, bson.D{{Key: "_id", Value: s.token}})
+	return c.insertOnce(work, c.batches, timerBatch{ID: s.token})
 }
 
 // insert inserts the records, and reports false when a version was taken meanwhile.
@@ -182,14 +182,8 @@ func (s *scheduling) versions(ctx context.Context, c *session) (map[timerName]in
 // settle removes what the timers replace and makes them count by themselves. Whoever reads before passes over the former
 // and finds the latter by their batch, so it may fail.
 func (s *scheduling) settle(ctx context.Context, c *session) {
-	if len(s.records) > 1 {
-		of := bson.D{{Key: "w", Value: s.token}}
-		if _, err := c.timers.UpdateMany(ctx, of, bson.D{{Key: "$set", Value: bson.D{{Key: "b", Value: ""}}}}); err != nil {
-			return
-		}
-		if _, err := c.batches.DeleteOne(ctx, bson.D{{Key: "_id", Value: s.token}}); err != nil {
-			return
-		}
+	if len(s.records) > 1 && c.finishBatch(ctx, timerBatch{ID: s.token}) != nil {
+		return
 	}
 	if len(s.older) > 0 { // those that were seen, as a name that is free again may begin anywhere
 		_ = c.removeTimers(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: s.older}}}}, 0)
@@ -314,33 +308,41 @@ func byDue(a, b *timerRecord) int {
 	return cmp.Or(cmp.Compare(a.Due, b.Due), strings.Compare(a.Owner, b.Owner), strings.Compare(a.Name, b.Name))
 }
 
-// dropUncounted drops records of calls that have not set all of theirs.
+// dropUncounted drops records of calls that have not set all of theirs, and records that a call has ended.
 func (c *session) dropUncounted(ctx context.Context, found []*timerRecord) ([]*timerRecord, error) {
-	var calls, doubtful bson.A
-	for _, r := range found {
-		if r.Batch != "" {
-			calls, doubtful = append(calls, r.Batch), append(doubtful, r.ID)
-		}
-	}
-	if len(calls) == 0 {
+	if len(found) == 0 {
 		return found, nil
 	}
-	counts := make(map[string]bool)
-	err := each(ctx, c.batches, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: calls}}}}, options.Find(), func(raw bson.Raw) (bool, error) {
-		counts[raw.Lookup("_id").StringValue()] = true
-		return true, nil
-	})
+	batches, err := c.timerBatches(ctx)
 	if err != nil {
 		return nil, err
 	}
-	// A batch goes once its records count by themselves, which may have been since they were read.
-	again, err := c.findTimers(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: doubtful}}}}, options.Find().SetProjection(bson.D{{Key: "r", Value: 0}}))
-	for _, r := range again {
-		if r.Batch == "" {
-			counts[r.Call] = true
+	counts, ended := make(map[string]bool), make(map[string]bool)
+	for _, b := range batches {
+		counts[b.ID] = len(b.Ended)+len(b.Freed) == 0
+		for _, id := range b.Ended {
+			ended[id] = true
 		}
 	}
-	return slices.DeleteFunc(found, func(r *timerRecord) bool { return r.Batch != "" && !counts[r.Call] }), err
+	var doubtful bson.A
+	for _, r := range found {
+		if r.Batch != "" && !counts[r.Batch] {
+			doubtful = append(doubtful, r.ID)
+		}
+	}
+	if len(doubtful) > 0 {
+		// A batch goes once its records count by themselves, which may have been since they were read.
+		again, err := c.findTimers(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: doubtful}}}}, options.Find().SetProjection(bson.D{{Key: "r", Value: 0}}))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range again {
+			if r.Batch == "" {
+				counts[r.Call] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(found, func(r *timerRecord) bool { return ended[r.ID] || r.Batch != "" && !counts[r.Call] }), nil
 }
 
 // NextTimer implements [persistence.TimerStore].

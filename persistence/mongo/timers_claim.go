@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -23,6 +24,15 @@ type claim struct {
 	Until   time.Time `bson:"u"` // clock of the server
 }
 
+func claimID(timer string, attempt int64) string { return fmt.Sprintf("%08x/%s", attempt, timer) }
+
+// claimOf returns the claim with an _id, if it is the last on its timer.
+func claimOf(last map[string]claim, id string) (claim, bool) {
+	_, timer, _ := strings.Cut(id, "/")
+	held, ok := last[timer]
+	return held, ok && held.ID == id
+}
+
 // timerPage is how many timers are looked at in one go.
 const timerPage = 128
 
@@ -36,7 +46,7 @@ func (s *Store) ClaimTimers(ctx context.Context, now time.Time, term time.Durati
 	var timers []*egopb.Timer
 	err := s.write(ctx, "claim timers in", func(work context.Context, c *session) error {
 		due := bson.D{{Key: "d", Value: bson.D{{Key: "$lte", Value: now.UnixNano()}}}}
-		return c.eachTimer(work, due, func(page []*timerRecord) (bool, error) {
+		err := c.eachTimer(work, due, func(page []*timerRecord) (bool, error) {
 			if err := ctx.Err(); err != nil {
 				return false, uncertainIf(len(timers) > 0, err)
 			}
@@ -47,6 +57,8 @@ func (s *Store) ClaimTimers(ctx context.Context, now time.Time, term time.Durati
 			timers = append(timers, got...)
 			return len(timers) < limit, nil
 		})
+		c.sweepBatches(work)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -141,6 +153,18 @@ func (c *session) claim(ctx context.Context, page []*timerRecord, term time.Dura
 	if err != nil {
 		return nil, err
 	}
+	batches, err := c.timerBatches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range batches {
+		for _, id := range b.Freed {
+			if held, ok := claimOf(last, id); ok {
+				held.Until = time.Time{}
+				last[held.On] = held
+			}
+		}
+	}
 	free := slices.DeleteFunc(page, func(r *timerRecord) bool { return last[r.ID].Until.After(now) })
 	var timers []*egopb.Timer
 	for len(free) > 0 && len(timers) < limit {
@@ -166,7 +190,7 @@ func (c *session) insertClaims(ctx context.Context, timers []*timerRecord, last 
 	claims := make([]claim, len(timers))
 	for i, r := range timers {
 		attempt := last[r.ID].Attempt + 1
-		claims[i] = claim{ID: fmt.Sprintf("%08x/%s", attempt, r.ID), On: r.ID, Attempt: attempt, Until: until}
+		claims[i] = claim{ID: claimID(r.ID, attempt), On: r.ID, Attempt: attempt, Until: until}
 	}
 	lost := make(map[string]bool)
 	_, err := c.claims.InsertMany(ctx, claims, options.InsertMany().SetOrdered(false))
