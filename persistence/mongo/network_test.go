@@ -1,7 +1,6 @@
 package mongo_test
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -202,6 +201,6 @@ func TestSizes(t *testing.T) {
 		}
 		var invalid *persistence.InvalidRecordError
 		err = store.WriteEvents(t.Context(), huge)
-		require.True(t, errors.As(err, &invalid), "what is left of them would not fit: %v", err)
+		require.ErrorAs(t, err, &invalid, "what is left of them would not fit")
 	})
 }

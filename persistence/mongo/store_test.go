@@ -276,7 +276,7 @@ func TestTxHandler(t *testing.T) {
 	t.Run("SaysThatThereAreNoTransactions", func(t *testing.T) { // G4
 		t.Parallel()
 		if !mongotest.Private() {
-			t.Skip("the server may have transactions: TransactsOnAReplicaSet runs")
+			t.Skip("the server may have transactions: TransactsOnAReplicaSet runs") //nolint:forbidigo // the other of the two runs
 		}
 		store, _ := connect(t, mongotest.Database(t))
 		leases, err := store.AcquireLeases(t.Context(), "p", "one", []uint32{0}, time.Minute)
@@ -297,7 +297,7 @@ func TestTxHandler(t *testing.T) {
 	t.Run("TransactsOnAReplicaSet", func(t *testing.T) { // G4
 		t.Parallel()
 		if mongotest.Private() {
-			t.Skip("FerretDB has no transactions: EGO_TEST_MONGO_URL runs this on a replica set")
+			t.Skip("FerretDB has no transactions: EGO_TEST_MONGO_URL runs this on a replica set") //nolint:forbidigo // no such server can be had here
 		}
 		database := mongotest.Database(t)
 		store, client := connect(t, database)

@@ -91,7 +91,7 @@ func (c *session) held(ctx context.Context, timers []*egopb.Timer) ([]string, er
 	}
 	var ids []string
 	for _, r := range found {
-		if there[r.of()] && uint64(r.Version) <= claimed[r.of()].GetVersion() { //nolint:gosec // positive
+		if there[r.of()] && uint64(r.Version) <= claimed[r.of()].GetVersion() {
 			ids = append(ids, r.ID)
 		}
 	}
