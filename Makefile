@@ -22,6 +22,7 @@ FIGHT       ?= 60s
 EVENTS      ?= 10000000
 CHAOS       ?= 1m
 SEED        ?= 0
+VULNDB      ?= https://vuln.go.dev
 TRANSFERS   ?= 1000
 
 # Every module of the tree; tools and those below it are for building what others need.
@@ -110,8 +111,10 @@ ratios: ## Measure ego beside the bare parts it is made of, and print the ratios
 	@cd benchmark && go run ./cmd/ratios
 
 .PHONY: vulncheck
-vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities; asks vuln.go.dev
-	@$(call in-modules,$(CODE_MODULES),govulncheck ./...)
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in the database VULNDB; `proxy`: its copy at the Go module proxy
+	@db="$(VULNDB)"; if [ "$$db" = proxy ]; then \
+		db="file://$$(cd / && GOFLAGS= go mod download -json golang.org/x/vulndb@latest | sed -n 's/.*"Dir": "\(.*\)",/\1/p')/data/osv"; fi; \
+	$(call in-modules,$(CODE_MODULES),govulncheck -db "$$db" ./...)
 
 .PHONY: demo
 demo: ## Run the bank example in BANK_DIR

@@ -28,6 +28,7 @@ type publication struct {
 	id      string
 	states  bool
 	options publisher.Options
+	system  string                                                 // that it publishes to; empty when it does not say
 	publish func(ctx context.Context, events []*egopb.Event) error // of one event
 	batch   func(ctx context.Context, events []*egopb.Event) error // nil: one by one
 	close   func(ctx context.Context) error
@@ -41,6 +42,7 @@ func eventPublication(p EventPublisher) *publication {
 	made := &publication{
 		id:      p.ID(),
 		options: publisher.OptionsOf(p),
+		system:  publisher.SystemOf(p),
 		publish: func(ctx context.Context, events []*egopb.Event) error { return p.Publish(ctx, events[0]) },
 		close:   p.Close,
 	}
@@ -59,6 +61,7 @@ func statePublication(p StatePublisher) *publication {
 		id:      p.ID(),
 		states:  true,
 		options: publisher.OptionsOf(p),
+		system:  publisher.SystemOf(p),
 		publish: func(ctx context.Context, events []*egopb.Event) error {
 			return p.Publish(ctx, consumer.StateOf(events[0]))
 		},
@@ -137,6 +140,7 @@ func (p *publication) spec(n *node) consumer.Spec {
 		FromNow:      options.FromNow,
 		Erasure:      envelope.IsErasure,
 		Traces:       consumer.Publishes,
+		System:       p.system,
 		RecordEvery:  publishedEvery,
 	}
 }

@@ -37,6 +37,8 @@ func newDesk(id string) *desk { return &desk{id: id, news: make(chan struct{})} 
 
 func (d *desk) ID() string { return d.id }
 
+func (d *desk) MessagingSystem() string { return "desk" }
+
 func (d *desk) Publish(_ context.Context, event *egopb.Event) error {
 	return d.take(publisher.EventID(event))
 }

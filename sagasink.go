@@ -252,7 +252,7 @@ func (s *sagaSink) offer(ctx context.Context, id string, list []offer) error {
 			continue
 		}
 		if err != nil {
-			n.config.logger.WarnContext(ctx, "an event cannot be brought to a saga", "saga", id, "error", err)
+			n.config.logger.WarnContext(ctx, "an event cannot be brought to a saga", "saga", id, "kind", s.name, "error", err)
 			return fmt.Errorf("ego: saga %q: %w", id, err)
 		}
 	}

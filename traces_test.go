@@ -23,6 +23,7 @@ import (
 	"github.com/actorkeep/ego/persistence/persistencetest"
 	"github.com/actorkeep/ego/persistence/sqlite"
 	"github.com/actorkeep/ego/projection"
+	"github.com/actorkeep/ego/publisher"
 )
 
 // traced is where the spans of some engines come together.
@@ -118,7 +119,7 @@ func TestTraceOfAnEvent(t *testing.T) { // G12
 			return err
 		})
 		engine = startEngine(t, store, tr.option(), ego.WithProjection("forward", &projection.Options{Handler: forward}))
-		require.NoError(t, engine.AddEventPublishers(board))
+		require.NoError(t, engine.AddEventPublishers(publisher.WithOptions(board, publisher.Options{})))
 		open(t, engine, "a")
 		open(t, engine, "b")
 		startProjection(t, engine, "forward")
@@ -137,7 +138,10 @@ func TestTraceOfAnEvent(t *testing.T) { // G12
 		require.Subset(t, handled.Attributes, []attribute.KeyValue{
 			attribute.String("ego.consumer", "forward"), attribute.String("ego.entity", "a"), attribute.String("messaging.operation.type", "process"),
 		})
-		require.Equal(t, trace.SpanKindProducer, tr.one(t, root.TraceID(), tracedDeposit+"/send board").SpanKind)
+		sent := tr.one(t, root.TraceID(), tracedDeposit+"/send board")
+		require.Equal(t, trace.SpanKindProducer, sent.SpanKind)
+		require.Contains(t, sent.Attributes, attribute.String("messaging.system", "desk"))
+		require.Contains(t, handled.Attributes, attribute.String("messaging.system", "ego"))
 	})
 }
 

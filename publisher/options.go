@@ -89,6 +89,23 @@ func OptionsOf(p any) Options {
 	return Options{}
 }
 
+// SystemOf returns what a publisher says that it publishes to, see [SystemNamer]; it is empty when the publisher says nothing.
+func SystemOf(p any) string {
+	switch c := p.(type) {
+	case *configuredEvents:
+		return SystemOf(c.EventPublisher)
+	case *configuredEventBatches:
+		return SystemOf(c.EventBatchPublisher)
+	case *configuredStates:
+		return SystemOf(c.StatePublisher)
+	case *configuredStateBatches:
+		return SystemOf(c.StateBatchPublisher)
+	case SystemNamer:
+		return c.MessagingSystem()
+	}
+	return ""
+}
+
 // WithOptions returns a publisher with options:
 //
 //	engine.AddEventPublishers(publisher.WithOptions(kafka, publisher.Options{FromNow: true}))

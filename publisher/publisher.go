@@ -31,6 +31,12 @@ type StatePublisher interface {
 	Close(ctx context.Context) error
 }
 
+// A SystemNamer is a publisher that says what it publishes to, as the semantic conventions of OpenTelemetry name messaging systems:
+// "kafka", "pulsar", or a name of its own. Traces carry it as messaging.system; without it that is "ego".
+type SystemNamer interface {
+	MessagingSystem() string
+}
+
 // An EventBatchPublisher is an [EventPublisher] that prefers many events at once. They are events of one shard in order. No
 // event may arrive before an earlier one of its entity, also when one of them fails: what comes after it must then not be
 // sent, or the broker must refuse it. After an error all events are offered to Publish one by one; those that had arrived

@@ -85,6 +85,7 @@ type Spec struct {
 	GaveUp func(ctx context.Context, letter *egopb.DeadLetter)
 
 	Traces Traces // what a delivery is in a trace
+	System string // what a publisher publishes to, for traces; empty: not known
 }
 
 func (s Spec) withDefaults() Spec {

@@ -24,7 +24,7 @@ func (g *Group) traced(spec *Spec) Sink {
 	if g.config.Telemetry == nil || spec.Traces == Untraced {
 		return spec.Sink
 	}
-	t := tracedSink{Sink: spec.Sink, name: spec.Name, publish: spec.Traces == Publishes, telemetry: g.config.Telemetry}
+	t := tracedSink{Sink: spec.Sink, name: spec.Name, publish: spec.Traces == Publishes, system: spec.System, telemetry: g.config.Telemetry}
 	switch inner := spec.Sink.(type) {
 	case transactionalSink:
 		return tracedTransactions{t, inner}
@@ -39,6 +39,7 @@ type tracedSink struct {
 	Sink
 	name      string
 	publish   bool
+	system    string
 	telemetry *telemetry.Recorder
 }
 
@@ -51,7 +52,7 @@ func (s tracedSink) Handle(ctx context.Context, record *Record) error {
 func (s *tracedSink) records(ctx context.Context, records []*Record, call func(ctx context.Context) error) error {
 	first := records[0].Stored
 	d := &telemetry.Delivery{
-		Consumer: s.name, Publish: s.publish, Shard: first.GetShard(), Events: len(records),
+		Consumer: s.name, Publish: s.publish, System: s.system, Shard: first.GetShard(), Events: len(records),
 		Origin: func(i int) telemetry.Origin { return telemetry.OriginOf(records[i].Stored.GetTrace()) },
 	}
 	if len(records) == 1 {
@@ -66,7 +67,7 @@ func (s *tracedSink) events(ctx context.Context, events []*projection.Event, cal
 		return call(ctx)
 	}
 	d := &telemetry.Delivery{
-		Consumer: s.name, Publish: s.publish, Shard: events[0].Shard, Events: len(events),
+		Consumer: s.name, Publish: s.publish, System: s.system, Shard: events[0].Shard, Events: len(events),
 		Origin: func(i int) telemetry.Origin {
 			return telemetry.Origin{TraceParent: events[i].Metadata.TraceParent, TraceState: events[i].Metadata.TraceState}
 		},

@@ -214,7 +214,8 @@ func (c *Cell) process(requests *entity.Request) {
 // recover answers for a panic of our own; the panics of handlers never come this far.
 func (c *Cell) recover() {
 	if value := recover(); value != nil {
-		c.host.config.Logger.Error("internal panic", "entity", c.id, "panic", value, "stack", string(debug.Stack()))
+		kind, _ := c.Live()
+		c.host.config.Logger.Error("internal panic", "entity", c.id, "kind", kind, "panic", value, "stack", string(debug.Stack()))
 		c.core.Abort(fmt.Errorf("%w: internal panic: %v", entity.ErrOutcomeUnknown, value))
 	}
 }

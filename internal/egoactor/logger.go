@@ -14,7 +14,8 @@ const levelTrace = slog.LevelDebug - 4
 
 // Logger makes a logger of GoAkt's of one of ours. What GoAkt says is about its actors and its cluster, and what matters to ego
 // in it comes back as an error, so it is logged one level lower than GoAkt would: its errors are warnings, what it warns of is
-// information, its information is for debugging. What GoAkt logs before it ends the process is an error.
+// information, its information is for debugging. What GoAkt would end the process for is an error, and the process goes on; a
+// panic is logged and panics.
 func Logger(to *slog.Logger) goaktlog.Logger {
 	return logger{goaktlog.DiscardLogger, to.With("component", "goakt")}
 }
@@ -32,16 +33,8 @@ func (l logger) Warn(v ...any)             { l.log(slog.LevelInfo, v) }
 func (l logger) Warnf(f string, v ...any)  { l.logf(slog.LevelInfo, f, v) }
 func (l logger) Error(v ...any)            { l.log(slog.LevelWarn, v) }
 func (l logger) Errorf(f string, v ...any) { l.logf(slog.LevelWarn, f, v) }
-
-func (l logger) Fatal(v ...any) {
-	l.log(slog.LevelError, v)
-	l.Logger.Fatal(v...)
-}
-
-func (l logger) Fatalf(f string, v ...any) {
-	l.logf(slog.LevelError, f, v)
-	l.Logger.Fatalf(f, v...)
-}
+func (l logger) Fatal(v ...any)            { l.log(slog.LevelError, v) }
+func (l logger) Fatalf(f string, v ...any) { l.logf(slog.LevelError, f, v) }
 
 func (l logger) Panic(v ...any) {
 	l.log(slog.LevelError, v)

@@ -180,7 +180,7 @@ func (w *Writer) next() (string, *Job) {
 // settle forgets a job that is done, and comes back to one that failed or has a newer one in its place.
 func (w *Writer) settle(id string, job *Job, err error) {
 	if err != nil {
-		w.config.Logger.Warn("snapshot or retention failed", "entity", id, "number", job.Snapshot.GetSequenceNumber(), "error", err)
+		w.config.Logger.Warn("snapshot or retention failed", "entity", id, "kind", job.Snapshot.GetKind(), "number", job.Snapshot.GetSequenceNumber(), "error", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 // A Delivery is events on their way to the handler of a projection or to a publisher.
 type Delivery struct {
 	Consumer string
-	Publish  bool // a publisher, not a projection
+	Publish  bool   // a publisher, not a projection
+	System   string // that it publishes to; empty when that is not known
 	Shard    uint32
 	Entity   string // whose the only event is; empty for a batch
 	Events   int

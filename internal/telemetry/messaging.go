@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -22,13 +23,13 @@ const (
 	operationProcess = "process"
 	operationSend    = "send"
 
-	messagingSystem = "ego" // the journal is the broker
+	messagingSystem = "ego" // the journal is the broker, or nobody says which
 	journal         = "journal"
 )
 
 func messagingAttributes(operation string, d *Delivery) []attribute.KeyValue {
 	attributes := []attribute.KeyValue{
-		keyMessagingSystem.String(messagingSystem),
+		keyMessagingSystem.String(cmp.Or(d.System, messagingSystem)),
 		keyMessagingOperationName.String(operation),
 		keyMessagingOperationType.String(operation),
 	}

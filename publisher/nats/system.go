@@ -1,0 +1,14 @@
+package nats
+
+import "github.com/actorkeep/ego/publisher"
+
+var (
+	_ publisher.SystemNamer = (*EventPublisher)(nil)
+	_ publisher.SystemNamer = (*StatePublisher)(nil)
+)
+
+// MessagingSystem implements [publisher.SystemNamer].
+func (*EventPublisher) MessagingSystem() string { return "nats" }
+
+// MessagingSystem implements [publisher.SystemNamer].
+func (*StatePublisher) MessagingSystem() string { return "nats" }
