@@ -1,5 +1,5 @@
-// Bank runs a bank on the embedded store: it opens accounts, moves money between them from many goroutines, and checks that
-// none was lost or made. It can be killed at any moment; the next run continues from there.
+// Bank runs a bank on the embedded store or on MongoDB: it opens accounts, moves money between them from many goroutines, and
+// checks that none was lost or made. It can be killed at any moment; the next run continues from there.
 package main
 
 import (
@@ -18,7 +18,10 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "bank-data", "directory of the bank")
+	var place teller.Place
+	flag.StringVar(&place.Dir, "dir", "bank-data", "directory of the bank")
+	flag.StringVar(&place.Mongo, "store", "", "connection string of a MongoDB, mongodb://…, to use instead of the directory")
+	flag.StringVar(&place.Database, "database", "ego_bank", "database of the bank on MongoDB")
 	accounts := flag.Int("accounts", 1000, "accounts to open")
 	transfers := flag.Int("transfers", 50_000, "transfers to make")
 	senders := flag.Int("senders", 256, "goroutines that make them")
@@ -32,7 +35,7 @@ func main() {
 		Seed:      uint64(time.Now().UnixNano()),
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *dir, load)
+	err := run(ctx, place, load)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bank:", err)
@@ -40,11 +43,11 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, dir string, load *teller.Load) (err error) {
+func run(ctx context.Context, place teller.Place, load *teller.Load) (err error) {
 	if load.Accounts < 2 || load.Transfers < 0 || load.Senders < 1 {
 		return errors.New("at least two accounts and one sender are needed")
 	}
-	bank, err := teller.Open(ctx, dir, nil)
+	bank, err := teller.Open(ctx, place, nil)
 	if err != nil {
 		return err
 	}
@@ -54,7 +57,7 @@ func run(ctx context.Context, dir string, load *teller.Load) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("bank in %s: %d transfers of an earlier run were under way and are finished\n", dir, finished)
+	fmt.Printf("bank in %v: %d transfers of an earlier run were under way and are finished\n", place, finished)
 	if err := bank.OpenAccounts(ctx, load.Accounts, 100_00); err != nil {
 		return err
 	}

@@ -50,12 +50,15 @@ type Tests struct{ m interface{ Run() int } }
 
 // Run runs the tests and stops the server.
 func (t *Tests) Run() int {
-	defer func() {
-		if binary.server != nil {
-			binary.server.remove()
-		}
-	}()
+	defer Close()
 	return t.m.Run()
+}
+
+// Close stops the server that [SharedURL] has started, in programs that are not tests.
+func Close() {
+	if binary.server != nil {
+		binary.server.remove()
+	}
 }
 
 // URL returns the connection string of the shared server.
@@ -66,7 +69,7 @@ func URL(t testing.TB) string {
 	return url
 }
 
-// SharedURL is [URL] for examples, which have no test to fail.
+// SharedURL is [URL] for examples and programs, which have no test to fail.
 func SharedURL() (string, error) { return binary.start() }
 
 // Private reports whether the shared server is a FerretDB, which lacks transactions and change streams.

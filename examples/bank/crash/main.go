@@ -1,5 +1,5 @@
 // Crash proves that the bank loses nothing: it runs the bank in a process of its own, kills it with SIGKILL at random
-// moments, and checks its file with a reader that shares no code with the store.
+// moments, and checks its books with a reader that shares no code with the store.
 package main
 
 import (
@@ -13,41 +13,72 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/actorkeep/ego/examples/bank/internal/audit"
 	"github.com/actorkeep/ego/examples/bank/internal/teller"
+	"github.com/actorkeep/ego/internal/mongotest"
 )
 
+// What the process that is killed is told.
 const (
-	workerDir = "EGO_BANK_WORKER_DIR" // set in the process that is killed
-	workerRun = "EGO_BANK_WORKER_RUN"
-	accounts  = 200
+	workerRun       = "EGO_BANK_WORKER_RUN"
+	workerTransfers = "EGO_BANK_WORKER_TRANSFERS"
 )
+
+// A plan is what is done to the bank.
+type plan struct {
+	place                       teller.Place
+	rounds, accounts, transfers int
+	longest                     time.Duration
+	seed                        uint64
+}
 
 func main() {
-	rounds := flag.Int("rounds", 20, "how often the bank is killed")
-	dir := flag.String("dir", "", "directory of the bank; a temporary one when empty")
-	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random moments")
+	var p plan
+	private := flag.Bool("mongo", false, "work on a FerretDB that is started for this, and not on the embedded store")
+	flag.StringVar(&p.place.Mongo, "store", "", "connection string of a MongoDB, mongodb://…, to use instead of the directory")
+	flag.StringVar(&p.place.Database, "database", "ego_crash", "database of the bank on MongoDB")
+	flag.StringVar(&p.place.Dir, "dir", "", "directory of the bank; a temporary one when empty")
+	flag.IntVar(&p.rounds, "rounds", 20, "how often the bank is killed")
+	flag.IntVar(&p.accounts, "accounts", 200, "accounts of the bank")
+	flag.IntVar(&p.transfers, "transfers", 1000, "transfers of the last round, in which nobody is killed")
+	flag.DurationVar(&p.longest, "longest", 4*time.Second, "longest time until the bank is killed")
+	flag.Uint64Var(&p.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random moments")
 	flag.Parse()
-	if err := run(*dir, *rounds, *seed); err != nil {
+	if err := run(p, *private); err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
 		os.Exit(1)
 	}
 }
 
 // run is the bank in the process that is killed, and the one that kills it in the other.
-func run(dir string, rounds int, seed uint64) error {
-	if dir := os.Getenv(workerDir); dir != "" {
-		return work(context.Background(), dir, os.Getenv(workerRun))
+func run(p plan, private bool) (err error) {
+	if run := os.Getenv(workerRun); run != "" {
+		return p.work(context.Background(), run)
 	}
-	return crash(dir, rounds, seed)
+	switch {
+	case private:
+		defer mongotest.Close()
+		if p.place.Mongo, err = mongotest.SharedURL(); err != nil {
+			return err
+		}
+	case p.place.Mongo == "" && p.place.Dir == "":
+		if p.place.Dir, err = os.MkdirTemp("", "ego-crash-"); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = os.RemoveAll(p.place.Dir)
+			}
+		}()
+	}
+	return p.crash()
 }
 
 // work is the process that is killed: it finishes what is under way and goes on, telling each acknowledged command.
-func work(ctx context.Context, dir, run string) error {
-	bank, err := teller.Open(ctx, dir, func(ack teller.Ack) {
+func (p *plan) work(ctx context.Context, run string) error {
+	bank, err := teller.Open(ctx, p.place, func(ack teller.Ack) {
 		// One write for each line: what was written is in the pipe, whatever becomes of this process.
 		_, _ = fmt.Fprintf(os.Stdout, "%s %s %d\n", ack.Entity, ack.Command, ack.Revision)
 	})
@@ -57,14 +88,14 @@ func work(ctx context.Context, dir, run string) error {
 	if _, err := bank.FinishTransfers(ctx); err != nil {
 		return err
 	}
-	if err := bank.OpenAccounts(ctx, accounts, 1000); err != nil {
+	if err := bank.OpenAccounts(ctx, p.accounts, 1000); err != nil {
 		return err
 	}
-	transfers, err := strconv.Atoi(os.Getenv("EGO_BANK_WORKER_TRANSFERS"))
+	transfers, err := strconv.Atoi(os.Getenv(workerTransfers))
 	if err != nil {
 		return err
 	}
-	load := &teller.Load{Accounts: accounts, Transfers: transfers, Senders: 64, Run: run, Seed: uint64(len(run)) + uint64(transfers)}
+	load := &teller.Load{Accounts: p.accounts, Transfers: transfers, Senders: 64, Run: run, Seed: uint64(len(run)) + uint64(transfers)}
 	if _, err := bank.Work(ctx, load); err != nil {
 		return err
 	}
@@ -75,73 +106,52 @@ func work(ctx context.Context, dir, run string) error {
 }
 
 // crash runs the rounds and the last one, in which nobody is killed.
-func crash(dir string, rounds int, seed uint64) (err error) {
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "ego-crash-"); err != nil {
-			return err
-		}
-		defer func() {
-			if err == nil {
-				err = os.RemoveAll(dir)
-			}
-		}()
-	}
-	fmt.Printf("bank in %s, %d rounds, -seed %d\n", dir, rounds, seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+func (p *plan) crash() error {
+	fmt.Printf("bank in %v, %d rounds, -seed %d\n", p.place, p.rounds, p.seed)
+	random := rand.New(rand.NewPCG(p.seed, 0))
 	var acks []teller.Ack
-	for round := range rounds {
-		after := time.Duration(random.Int64N(int64(4 * time.Second)))
+	for round := range p.rounds {
+		after := time.Duration(random.Int64N(int64(p.longest)))
 		if random.IntN(4) == 0 {
 			after = time.Duration(random.Int64N(int64(200 * time.Millisecond))) // while it starts or recovers
 		}
-		told, err := runBank(dir, fmt.Sprintf("%d-%d", seed, round), 10_000_000, after)
+		told, err := p.runBank(fmt.Sprintf("%d-%d", p.seed, round), 10_000_000, after)
 		if err != nil {
 			return err
 		}
 		acks = append(acks, told...)
-		report, err := audited(dir, acks)
+		report, err := audit.Place(context.Background(), p.place, acks)
 		if err != nil {
-			return fmt.Errorf("round %d, the bank is kept in %s: %w", round+1, dir, err)
+			return fmt.Errorf("round %d, the bank is in %v: %w", round+1, p.place, err)
 		}
 		fmt.Printf("round %2d: killed after %4d ms, %6d acknowledged, in all %7d of %7d events, %2d transfers under way\n",
 			round+1, after.Milliseconds(), len(told), report.Acks, report.Events, report.InFlight)
 	}
-	told, err := runBank(dir, fmt.Sprintf("%d-last", seed), 1000, 0)
+	told, err := p.runBank(fmt.Sprintf("%d-last", p.seed), p.transfers, 0)
 	if err != nil {
 		return err
 	}
-	report, err := audited(dir, append(acks, told...))
+	report, err := audit.Place(context.Background(), p.place, append(acks, told...))
 	if err == nil && report.InFlight != 0 {
 		err = fmt.Errorf("%d transfers are left under way", report.InFlight)
 	}
 	if err != nil {
-		return fmt.Errorf("last round, the bank is kept in %s: %w", dir, err)
+		return fmt.Errorf("last round, the bank is in %v: %w", p.place, err)
 	}
 	fmt.Printf("nothing lost: %d acknowledged commands, %d events, %d accounts\n", report.Acks, report.Events, report.Accounts)
 	return nil
 }
 
-// audited checks the file, if the bank came so far as to make it.
-func audited(dir string, acks []teller.Ack) (audit.Report, error) {
-	path := teller.Path(dir)
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) && len(acks) == 0 {
-		return audit.Report{}, nil
-	}
-	report, err := audit.File(path, acks)
-	if err != nil && len(acks) == 0 && strings.Contains(err.Error(), "no such table") {
-		return audit.Report{}, nil
-	}
-	return report, err
-}
-
 // runBank runs the bank once and returns what it acknowledged. It is killed after a time, unless that is zero.
-func runBank(dir, run string, transfers int, killAfter time.Duration) ([]teller.Ack, error) {
+func (p *plan) runBank(run string, transfers int, killAfter time.Duration) ([]teller.Ack, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	worker := exec.CommandContext(context.Background(), self) //nolint:gosec // this program, killed below
-	worker.Env = append(os.Environ(), workerDir+"="+dir, workerRun+"="+run, "EGO_BANK_WORKER_TRANSFERS="+strconv.Itoa(transfers))
+	worker := exec.CommandContext(context.Background(), self, //nolint:gosec // this program, killed below
+		"-dir", p.place.Dir, "-store", p.place.Mongo, "-database", p.place.Database,
+		"-accounts", strconv.Itoa(p.accounts))
+	worker.Env = append(os.Environ(), workerRun+"="+run, workerTransfers+"="+strconv.Itoa(transfers))
 	worker.Stderr = os.Stderr
 	out, err := worker.StdoutPipe()
 	if err != nil {

@@ -1,22 +1,20 @@
-// Package audit checks the file of a bank with nothing but SQL and protobuf, independently of the store that wrote it.
+// Package audit checks the books of a bank with nothing but SQL, or the driver of MongoDB, and protobuf, independently of the
+// store that wrote them.
 package audit
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"google.golang.org/protobuf/proto"
-	_ "modernc.org/sqlite" // the driver
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/examples/bank/bankpb"
 	"github.com/actorkeep/ego/examples/bank/internal/teller"
 )
 
-// A Report is what the file holds.
+// A Report is what the books hold.
 type Report struct {
 	Events   int
 	Accounts int
@@ -24,22 +22,18 @@ type Report struct {
 	InFlight int // transfers that were debited and not credited
 }
 
-// File checks that every acknowledged command is in the journal at its revision, that the numbers of each account and the
+// Place checks that every acknowledged command is in the journal at its revision, that the numbers of each account and the
 // positions of each shard are contiguous, that no command took effect twice, that no account is overdrawn, and that the
-// money is all there, counting what is on its way.
-func File(path string, acks []teller.Ack) (report Report, err error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return report, err
-	}
-	db, err := sql.Open("sqlite", "file:"+absolute)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+// money is all there, counting what is on its way. Books that nothing was written to are in order when nothing was
+// acknowledged.
+func Place(ctx context.Context, place teller.Place, acks []teller.Ack) (Report, error) {
 	b := newBooks()
-	if err := b.read(db); err != nil {
-		return report, err
+	read := b.readFile
+	if place.Mongo != "" {
+		read = b.readMongo
+	}
+	if err := read(ctx, place); err != nil {
+		return Report{}, err
 	}
 	b.checkMoney()
 	type command struct{ entity, id string }
@@ -48,28 +42,29 @@ func File(path string, acks []teller.Ack) (report Report, err error) {
 		b.checkAck(ack)
 		distinct[command{ack.Entity, ack.Command}] = true
 	}
-	report = Report{Events: b.events, Accounts: len(b.last), Acks: len(distinct), InFlight: len(b.open)}
+	report := Report{Events: b.events, Accounts: len(b.last), Acks: len(distinct), InFlight: len(b.open)}
 	return report, errors.Join(b.problems...)
 }
 
 // books are what the events add up to.
 type books struct {
-	events   int
-	last     map[string]uint64 // number of the last event of an account
-	position int64             // of the last event, with its shard
-	balances map[string]int64
-	deposits int64
-	open     map[string]int64             // amounts of the transfers under way
-	commands map[string]map[string]uint64 // account → command → number
-	problems []error
+	events    int
+	last      map[string]uint64 // number of the last event of an account
+	positions map[uint64]uint64 // position of the last event of a shard
+	balances  map[string]int64
+	deposits  int64
+	open      map[string]int64             // amounts of the transfers under way
+	commands  map[string]map[string]uint64 // account → command → number
+	problems  []error
 }
 
 func newBooks() *books {
 	return &books{
-		last:     map[string]uint64{},
-		balances: map[string]int64{},
-		open:     map[string]int64{},
-		commands: map[string]map[string]uint64{},
+		last:      map[string]uint64{},
+		positions: map[uint64]uint64{},
+		balances:  map[string]int64{},
+		open:      map[string]int64{},
+		commands:  map[string]map[string]uint64{},
 	}
 }
 
@@ -77,31 +72,8 @@ func (b *books) fail(format string, args ...any) {
 	b.problems = append(b.problems, fmt.Errorf(format, args...))
 }
 
-// read goes through the journal by shard and position: a place is shard * 2^51 + position.
-func (b *books) read(db *sql.DB) error {
-	rows, err := db.QueryContext(context.Background(), `SELECT place, persistence_id, sequence_number, record FROM ego_events ORDER BY place`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			place  int64
-			id     string
-			number uint64
-			record []byte
-		)
-		if err := rows.Scan(&place, &id, &number, &record); err != nil {
-			return err
-		}
-		if err := b.add(place, id, number, record); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
-}
-
-func (b *books) add(place int64, id string, number uint64, record []byte) error {
+// add takes the next event of a shard and of an account.
+func (b *books) add(shard, position uint64, id string, number uint64, record []byte) error {
 	event := new(egopb.Event)
 	if err := proto.Unmarshal(record, event); err != nil {
 		return err
@@ -111,26 +83,16 @@ func (b *books) add(place int64, id string, number uint64, record []byte) error 
 		return err
 	}
 	b.events++
-	b.checkOrder(place, id, number)
-	b.post(id, message)
-	return b.note(id, event.GetCommandId(), number)
-}
-
-func (b *books) checkOrder(place int64, id string, number uint64) {
-	const positions = 1 << 51
-	position := place % positions
-	if place/positions == b.position/positions && b.position != 0 {
-		if place != b.position+1 {
-			b.fail("shard %d goes from position %d to %d", place/positions, b.position%positions, position)
-		}
-	} else if position != 1 {
-		b.fail("shard %d begins with position %d", place/positions, position)
+	if last := b.positions[shard]; position != last+1 {
+		b.fail("shard %d goes from position %d to %d", shard, last, position)
 	}
-	b.position = place
+	b.positions[shard] = position
 	if number != b.last[id]+1 {
 		b.fail("account %s goes from event %d to %d", id, b.last[id], number)
 	}
 	b.last[id] = number
+	b.post(id, message)
+	return b.note(id, event.GetCommandId(), number)
 }
 
 func (b *books) post(id string, message proto.Message) {

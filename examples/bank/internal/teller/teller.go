@@ -1,12 +1,10 @@
-// Package teller moves money between the accounts of a bank on the embedded store.
+// Package teller moves money between the accounts of a bank on the embedded store or on MongoDB.
 package teller
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -14,16 +12,10 @@ import (
 	"github.com/actorkeep/ego"
 	"github.com/actorkeep/ego/examples/bank/account"
 	"github.com/actorkeep/ego/examples/bank/bankpb"
-	"github.com/actorkeep/ego/persistence/sqlite"
+	"github.com/actorkeep/ego/persistence"
 )
 
-const (
-	file    = "bank.db"
-	timeout = 10 * time.Second
-)
-
-// Path returns where the bank of a directory is stored.
-func Path(dir string) string { return filepath.Join(dir, file) }
+const timeout = 10 * time.Second
 
 // An Ack is a command that was acknowledged.
 type Ack struct {
@@ -33,22 +25,16 @@ type Ack struct {
 
 // A Bank is a running engine on its store.
 type Bank struct {
-	store  *sqlite.Store
+	store  persistence.EventsStore
 	engine *ego.Engine
 	onAck  func(Ack)
 }
 
-// Open starts the bank of a directory, which is made when there is none. The function is told of every command that was
+// Open starts the bank of a place, which is made when there is none. The function is told of every command that was
 // acknowledged; it may be nil.
-func Open(ctx context.Context, dir string, onAck func(Ack)) (*Bank, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, err
-	}
-	store, err := sqlite.Open(Path(dir))
+func Open(ctx context.Context, place Place, onAck func(Ack)) (*Bank, error) {
+	store, err := place.open(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := store.Connect(ctx); err != nil {
 		return nil, err
 	}
 	engine := ego.NewEngine("bank", store, ego.WithKinds(ego.EventSourcedKind(account.Kind, account.New)))
