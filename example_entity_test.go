@@ -101,13 +101,25 @@ func ExampleWithBatchThreshold() {
 	// Output: value:100 100 <nil>
 }
 
-// An entity that nobody asks for a minute leaves the memory, and comes back by the next command.
+// An entity that nobody asks for a while leaves the memory, and comes back by the next command.
 func ExampleWithPassivateAfter() {
-	ctx := context.Background()
-	engine := startCounters(ctx, ego.WithPassivateAfter(time.Minute))
-	defer engine.Stop(ctx) //nolint:errcheck // an example
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	engine := startCounters(ctx, ego.WithPassivateAfter(10*time.Millisecond)) // minutes, rather
+	defer engine.Stop(ctx)                                                    //nolint:errcheck // an example
 	fmt.Println(engine.SendCommand(ctx, "visits", wrapperspb.Int64(1), time.Second))
-	// Output: value:1 1 <nil>
+
+	for live := uint64(1); live > 0; {
+		topology, err := engine.Topology(ctx)
+		if err != nil {
+			panic(err)
+		}
+		live = topology.Members[0].Entities
+	}
+	fmt.Println(engine.SendCommand(ctx, "visits", wrapperspb.Int64(1), time.Second))
+	// Output:
+	// value:1 1 <nil>
+	// value:2 2 <nil>
 }
 
 func ExampleEngine_Subscribe() {

@@ -107,6 +107,44 @@ func ExampleEngine_Saga() {
 	// hotel: 101 revision: 2
 }
 
+// reservation is a trip that has a hotel and waits for somebody to decide.
+type reservation struct{ trip }
+
+func (r *reservation) HandleResult(_ context.Context, entityID string, _, _ ego.State) (*ego.SagaAction, error) {
+	return &ego.SagaAction{Events: []ego.Event{wrapperspb.String(entityID)}}, nil
+}
+
+// A saga that is canceled takes back what it did.
+func ExampleEngine_CancelSaga() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	engine := sagaEngine(ctx, ego.SagaKind("reservation", func(id string) ego.SagaBehavior { return &reservation{trip{id}} }))
+	defer engine.Stop(ctx) //nolint:errcheck // an example
+	_ = engine.Entity(ctx, &counter{"hotel"})
+	if err := engine.Saga(ctx, &reservation{trip{"trip-2"}}, time.Hour); err != nil {
+		fmt.Println(err)
+	}
+	for booked := ""; booked == ""; {
+		info, err := engine.SagaStatus(ctx, "trip-2", time.Second)
+		if err != nil {
+			panic(err)
+		}
+		booked = info.State.(*wrapperspb.StringValue).GetValue()
+	}
+	for info, err := range engine.Sagas(ctx, ego.SagaRunning) {
+		fmt.Println(info.ID, info.Kind, info.Status, err)
+	}
+
+	fmt.Println(engine.CancelSaga(ctx, "trip-2"))
+	fmt.Println(ended(ctx, engine, "trip-2").Status)
+	fmt.Println(engine.EntityState(ctx, "hotel", time.Second))
+	// Output:
+	// trip-2 reservation running <nil>
+	// <nil>
+	// compensated
+	// value:101 2 <nil>
+}
+
 // doubling is a saga that an event starts: it adds once more what was added to a counter, and ends with the event of that.
 type doubling struct{ trip }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/actorkeep/ego"
+	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/encryption"
 	"github.com/actorkeep/ego/eventadapter"
 	"github.com/actorkeep/ego/persistence/memory"
@@ -154,16 +156,28 @@ func ExampleEngine_EraseEntity() {
 	// true
 }
 
+// Counters once counted in dozens, with another type of event. What is stored stays; whoever reads it sees what it means today.
 func ExampleWithEventAdapters() {
 	ctx := context.Background()
-	engine := startCounters(ctx, ego.WithEventAdapters(
-		// Counters once counted in dozens, with another type.
-		eventadapter.Upcast(func(dozens *wrapperspb.Int32Value) (*wrapperspb.Int64Value, error) {
+	store := memory.NewStore()
+	dozens, err := anypb.New(wrapperspb.Int32(2)) // written by a former release
+	if err != nil {
+		panic(err)
+	}
+	old := &egopb.Event{PersistenceId: "visits", SequenceNumber: 1, Kind: "counter", Payload: dozens}
+	if err := errors.Join(store.Connect(ctx), store.WriteEvents(ctx, []*egopb.Event{old})); err != nil {
+		panic(err)
+	}
+
+	engine := ego.NewEngine("counters", store,
+		ego.WithKinds(ego.EventSourcedKind("counter", newCounter)),
+		ego.WithEventAdapters(eventadapter.Upcast(func(dozens *wrapperspb.Int32Value) (*wrapperspb.Int64Value, error) {
 			return wrapperspb.Int64(12 * int64(dozens.GetValue())), nil
-		}),
-		eventadapter.Drop("counters.v1.Looked"),
-	))
+		})))
+	if err := engine.Start(ctx); err != nil {
+		panic(err)
+	}
 	defer engine.Stop(ctx) //nolint:errcheck // an example
-	fmt.Println(engine.Started())
-	// Output: true
+	fmt.Println(engine.SendCommand(ctx, "visits", wrapperspb.Int64(1), time.Second))
+	// Output: value:25 2 <nil>
 }

@@ -1,0 +1,90 @@
+package ego_test
+
+import (
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// sourceTree holds the parsed Go files of every folder, those of the nested modules included.
+type sourceTree map[string][]*ast.File
+
+// parseTree parses the Go files whose paths are wanted.
+func parseTree(t *testing.T, want func(path string) bool) sourceTree {
+	t.Helper()
+	tree, files := sourceTree{}, token.NewFileSet()
+	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			if path != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if filepath.Ext(path) != ".go" || !want(path) {
+			return nil
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.ParseComments|parser.SkipObjectResolution)
+		tree[filepath.Dir(path)] = append(tree[filepath.Dir(path)], file)
+		return err
+	})
+	require.NoError(t, err)
+	return tree
+}
+
+func isTestFile(path string) bool { return strings.HasSuffix(path, "_test.go") }
+
+// isPublic reports whether users import the packages of a folder: it is not internal, no example, and no part of the build.
+func isPublic(dir string) bool {
+	parts := strings.Split(filepath.ToSlash(dir), "/")
+	return !slices.Contains(parts, "internal") && !slices.Contains([]string{"benchmark", "examples", "hack", "tools"}, parts[0])
+}
+
+// publicPackages returns the folders of the packages that users import, apart from what is generated.
+func publicPackages(t *testing.T) []string {
+	t.Helper()
+	written := map[string]bool{}
+	for dir, files := range parseTree(t, func(path string) bool { return !isTestFile(path) && isPublic(filepath.Dir(path)) }) {
+		for _, file := range files {
+			written[dir] = written[dir] || file.Name.Name != "main" && !ast.IsGenerated(file)
+		}
+	}
+	maps.DeleteFunc(written, func(_ string, ours bool) bool { return !ours })
+	return slices.Sorted(maps.Keys(written))
+}
+
+// runnableExamples returns the names of the examples of a package that are run and compared with the output they state.
+func runnableExamples(files []*ast.File) []string {
+	var names []string
+	for _, example := range doc.Examples(files...) {
+		if example.Output != "" || example.EmptyOutput {
+			names = append(names, "Example"+example.Name)
+		}
+	}
+	return names
+}
+
+// TestPublicPackagesHaveExamples finds a package without an example that runs. A symbol that has gone leaves an example that
+// vet refuses.
+func TestPublicPackagesHaveExamples(t *testing.T) {
+	t.Parallel()
+	public := publicPackages(t)
+	for _, known := range []string{".", "encryption", "eventadapter/adaptertest", "persistence/sqlite", "publisher/pulsar", "testkit"} {
+		require.Contains(t, public, known)
+	}
+	tests := parseTree(t, isTestFile)
+	for _, dir := range public {
+		require.NotEmpty(t, runnableExamples(tests[dir]), "package %s has no Example with an Output", dir)
+	}
+}
