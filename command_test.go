@@ -112,7 +112,7 @@ func TestSendCommand(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, proto.Equal(&testpb.Account{Balance: 1, Changes: 1, Notes: []string{"x"}}, state), "%v", state)
 	})
-	t.Run("BadArgumentsAreTyped", func(t *testing.T) {
+	t.Run("BadArgumentsAreTyped", func(t *testing.T) { // G11
 		t.Parallel()
 		engine := startEngine(t, newStore(t))
 		open(t, engine, "a")

@@ -28,7 +28,7 @@ func (g glass) Publish(ctx context.Context, event *egopb.Event) error {
 	return g.desk.Publish(ctx, event)
 }
 
-func TestPublishersSeeTheClear(t *testing.T) {
+func TestPublishersSeeTheClear(t *testing.T) { // G6
 	t.Parallel()
 
 	t.Run("SealedEventsAreOpenedAndErasedOnesLeftOut", func(t *testing.T) { // G10

@@ -76,7 +76,7 @@ func queries(t *testing.T) map[string][]string {
 
 // TestDashboard holds every query against what the service exports. What takes a cluster, sagas or a fault is recorded by
 // hand, through the recorder that an engine has.
-func TestDashboard(t *testing.T) {
+func TestDashboard(t *testing.T) { // G12
 	t.Parallel()
 	broken := projection.HandlerFunc(func(context.Context, *projection.Event) error { return errors.New("no index") })
 	s, err := start(t.Context(), filepath.Join(t.TempDir(), "visits.db"), slog.New(slog.DiscardHandler),

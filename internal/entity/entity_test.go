@@ -20,7 +20,7 @@ import (
 func TestWrites(t *testing.T) {
 	t.Parallel()
 
-	t.Run("DefiniteFailureChangesNothing", func(t *testing.T) {
+	t.Run("DefiniteFailureChangesNothing", func(t *testing.T) { // G1
 		t.Parallel()
 		f := newFixture(t, entity.Settings{})
 		f.process(deposits(1)...)

@@ -15,7 +15,7 @@ import (
 )
 
 // FuzzMachine gives a machine random inputs while its behaviour decides at random, and checks after each what must hold.
-func FuzzMachine(f *testing.F) {
+func FuzzMachine(f *testing.F) { // G7
 	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
 	f.Add([]byte{0, 0x12, 1, 0, 1, 0, 5, 1, 9, 2})
 	f.Add([]byte{0, 0x31, 6, 0, 1, 9, 1, 9, 8, 1, 0, 1, 0})

@@ -15,7 +15,7 @@ import (
 
 // A record that SQLite cannot hold is refused for its entity by name, nothing of its batch is stored, and the store goes
 // on. SQLite's own limit is a billion bytes; the test lowers it on the connection of the writer.
-func TestRecordTooLarge(t *testing.T) {
+func TestRecordTooLarge(t *testing.T) { // G12
 	t.Parallel()
 	store, err := Open(filepath.Join(t.TempDir(), "large.db"))
 	require.NoError(t, err)

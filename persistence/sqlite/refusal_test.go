@@ -41,7 +41,7 @@ func TestUnwritableProcess(t *testing.T) {
 }
 
 // Root may write everything, so the process that may not is one of another user.
-func TestUnwritableFile(t *testing.T) {
+func TestUnwritableFile(t *testing.T) { // G12
 	t.Parallel()
 	const nobody = 65534
 	dir := t.TempDir()
@@ -71,7 +71,7 @@ func TestUnwritableFile(t *testing.T) {
 	require.Len(t, entries, 2, "nothing was left behind")
 }
 
-func TestForeignFiles(t *testing.T) {
+func TestForeignFiles(t *testing.T) { // G12
 	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, content string) string {

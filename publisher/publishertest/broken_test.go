@@ -223,7 +223,7 @@ func try(t *testing.T, c publishertest.Case, b publishertest.Broker) (failure st
 	return failure
 }
 
-func TestCasesFailBrokenPublishers(t *testing.T) {
+func TestCasesFailBrokenPublishers(t *testing.T) { // G6
 	t.Parallel()
 	cases := make(map[string]publishertest.Case)
 	for _, c := range publishertest.Cases() {
