@@ -12,10 +12,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// A Proxy stands between clients and the shared server and can lose, cut and repeat what they say to each other. It passes on
-// whole messages of the protocol.
+// A Proxy stands between clients and the shared server and can lose, cut and repeat what they say to each other, and answer
+// commands in the place of the server. It passes on whole messages of the protocol.
 type Proxy struct {
 	target   string
 	listener net.Listener
@@ -25,6 +26,7 @@ type Proxy struct {
 	conns []net.Conn
 	fault fault
 	begun chan struct{} // closed when the fault has happened first
+	judge func(c Command) Verdict
 }
 
 // A fault is what a proxy does to messages.
@@ -58,7 +60,7 @@ func NewProxy(t testing.TB) *Proxy {
 
 // URL returns the connection string of the proxy.
 func (p *Proxy) URL() string {
-	return "mongodb://" + p.listener.Addr().String() + "/?directConnection=true&heartbeatFrequencyMS=500"
+	return "mongodb://" + p.address() + "/?directConnection=true&heartbeatFrequencyMS=500"
 }
 
 func (p *Proxy) accept() {
@@ -77,7 +79,8 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		p.conns = append(p.conns, conn, server)
 		p.mu.Unlock()
-		l := &link{proxy: p, client: conn, server: server, repeated: make(map[uint32]bool)}
+		l := &link{proxy: p, client: conn, server: server, repeated: make(map[uint32]bool),
+			changes: make(map[int32]func(bson.D) error)}
 		p.done.Add(2)
 		go l.pass(conn, server, l.request)
 		go l.pass(server, conn, l.answer)
@@ -90,7 +93,8 @@ type link struct {
 	client, server net.Conn
 
 	mu       sync.Mutex
-	repeated map[uint32]bool // requests whose next answer is kept from the client
+	repeated map[uint32]bool                     // requests whose next answer is kept from the client
+	changes  map[int32]func(answer bson.D) error // requests whose answer is changed on its way to the client
 }
 
 // pass hands on messages until handle returns false or one side ends.
@@ -113,6 +117,10 @@ func (l *link) pass(from, to net.Conn, handle func(message []byte) bool) {
 
 // request hands on a request, and reports false when the connection is to end.
 func (l *link) request(message []byte) bool {
+	message, err := l.judged(message)
+	if err != nil || message == nil {
+		return err == nil
+	}
 	switch {
 	case l.proxy.happens(cutRequests):
 		_, _ = l.server.Write(message[:len(message)/2])
@@ -123,7 +131,7 @@ func (l *link) request(message []byte) bool {
 		l.mu.Unlock()
 		message = append(bytes.Clone(message), message...)
 	}
-	_, err := l.server.Write(message)
+	_, err = l.server.Write(message)
 	return err == nil
 }
 
@@ -145,6 +153,9 @@ func (l *link) answer(message []byte) bool {
 	l.mu.Unlock()
 	if kept {
 		return true
+	}
+	if done, err := l.changed(message); done || err != nil {
+		return err == nil
 	}
 	_, err := l.client.Write(message)
 	return err == nil

@@ -77,7 +77,7 @@ func (c *config) fail(ctx context.Context, op string, err error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		err = &endedError{ended, err}
 	}
-	return &Error{Op: op, Database: c.database, Reason: reason(err), Err: err}
+	return &Error{Op: op, Database: c.database, Reason: reason(ctx, err), Err: err}
 }
 
 // An endedError is the error of a driver that was cut off by a context.
@@ -93,15 +93,19 @@ func contractError(err error) bool {
 		errors.Is(err, offsetstore.ErrStaleLease) || errors.Is(err, encryption.ErrKeyConflict) || errors.Is(err, encryption.ErrErased)
 }
 
-// reason returns the variable of this package that an error of the driver or of a context stands for, or nil.
-func reason(err error) error {
+// reason returns the variable of this package that an error of the driver or of a context stands for, or nil. The driver's own
+// limit for finding a server looks like the end of a context.
+func reason(ctx context.Context, err error) error {
 	var known *Error
-	switch {
-	case errors.As(err, &known):
+	if errors.As(err, &known) || context.Cause(ctx) != nil {
 		return nil
+	}
+	switch {
+	case unsent(err):
+		return ErrUnavailable
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil
-	case unsent(err), driver.IsNetworkError(err), hasCode(err, refusals...), hasCode(err, codeShutdown, codeInterruptedShutdown):
+	case driver.IsNetworkError(err), hasCode(err, refusals...), hasCode(err, interruptions...):
 		return ErrUnavailable
 	default:
 		return nil
@@ -114,15 +118,20 @@ const (
 	codeUnauthorized        = 13
 	codeIllegalOperation    = 20
 	codeShutdown            = 91
+	codeSteppedDown         = 189
 	codeNotPrimary          = 10107
 	codeTooLarge            = 10334
 	codeDuplicateKey        = 11000
 	codeInterruptedShutdown = 11600
+	codeInterruptedChange   = 11602
 	codeNotPrimaryNoOk      = 13435
 )
 
 // refusals are the codes of a server that does not take writes. It says so before it begins.
 var refusals = []int{codeNotPrimary, codeNotPrimaryNoOk} //nolint:gochecknoglobals // never changed
+
+// interruptions are the codes of a server that stopped to take writes while it was at one, which it may have made.
+var interruptions = []int{codeShutdown, codeSteppedDown, codeInterruptedShutdown, codeInterruptedChange} //nolint:gochecknoglobals // never changed
 
 func hasCode(err error, codes ...int) bool {
 	var server driver.ServerError
@@ -159,11 +168,22 @@ func unknownIf(open bool, err error) error {
 
 // refused reports whether an error of an insert proves that the document was not stored.
 func refused(err error) bool {
+	if unreplicated(err) {
+		return false // whatever the code is that it gives
+	}
 	if unsent(err) || hasCode(err, codeBadValue, codeUnauthorized, codeIllegalOperation, codeTooLarge) || hasCode(err, refusals...) {
 		return true
 	}
 	var one driver.WriteException
-	return errors.As(err, &one) && len(one.WriteErrors) > 0 && one.WriteConcernError == nil
+	return errors.As(err, &one) && len(one.WriteErrors) > 0
+}
+
+// unreplicated reports whether an error says of a write that was made that no majority is known to have it. Its code may be
+// one of those with which a server refuses a write before it begins.
+func unreplicated(err error) bool {
+	var one driver.WriteException
+	var many driver.BulkWriteException
+	return errors.As(err, &one) && one.WriteConcernError != nil || errors.As(err, &many) && many.WriteConcernError != nil
 }
 
 // settle makes the error of a write that ended: definite unless it is an [outcomeError].
