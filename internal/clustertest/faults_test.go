@@ -40,6 +40,26 @@ func TestKill(t *testing.T) { // G1, G2, G8
 	l.check()
 }
 
+// A node that is stopped while another is dead and not yet missed leaves without complaint.
+func TestStopBesideAKill(t *testing.T) { // G1, G2, G8
+	c := newCluster(t, 3)
+	l := c.startLoad(6, 24)
+	l.awaitAll("the start")
+	for _, i := range []int{2, 1} {
+		c.nodes[i].out.Store(true)
+		c.nodes[0].out.Store(true)
+		c.nodes[i].kill()
+		c.nodes[0].stop()
+		c.nodes[i].start()
+		c.nodes[0].start()
+		c.awaitMembers(3, c.nodes...)
+		c.nodes[i].out.Store(false)
+		c.nodes[0].out.Store(false)
+		l.awaitAll("the return")
+	}
+	l.check()
+}
+
 func TestSuspend(t *testing.T) { // G1, G2, G8
 	c := newCluster(t, 3)
 	l := c.startLoad(6, 24)
@@ -70,13 +90,13 @@ func TestRollingRestart(t *testing.T) { // G1, G2, G8
 
 // The minority stops by itself and comes back by itself.
 func TestPartitionOfOne(t *testing.T) { // G1, G2, G8
-	c, n := newPartitionable(t, 3)
+	c, hosts := newPartitionable(t, 3)
 	if c == nil {
 		return
 	}
 	l := c.startLoad(6, 24)
 	l.awaitAll("the start")
-	n.move(3, "apart")
+	hosts[2].CutOff()
 	c.nodes[2].out.Store(true)
 	l.awaitAll("a partition")
 	c.awaitMembers(2, c.nodes[:2]...)
@@ -88,7 +108,7 @@ func TestPartitionOfOne(t *testing.T) { // G1, G2, G8
 	require.NoError(t, err)
 	require.Subset(t, a.Matches, []string{"ErrTimeout", "ErrNoQuorum"}, a.Error)
 	require.NotContains(t, a.Matches, "ErrOutcomeUnknown")
-	n.move(3, "main")
+	hosts[2].Heal()
 	healed := time.Now()
 	c.awaitMembers(3, c.nodes...)
 	t.Logf("one cluster again %v after the partition ended", time.Since(healed).Round(time.Millisecond))
