@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/actorkeep/ego/internal/chaos/wallclock"
+	"github.com/actorkeep/ego/internal/netns"
 	"github.com/actorkeep/ego/internal/pgtest"
 )
 
@@ -77,17 +78,17 @@ func TestDatabaseOutage(t *testing.T) { // G1, G2, G8, G9, G12
 // TestFiveNodes cuts off two of five nodes, and then kills two at the same moment. It takes a minute, so it is for -faults.long.
 func TestFiveNodes(t *testing.T) { // G1, G2, G8
 	if !*long {
-		t.Log("nothing is tested without -faults.long: use make jepsen")
+		t.Log("nothing is tested without -faults.long: use make faults")
 		return
 	}
-	c, network := newPartitionable(t, 5)
+	c, hosts := newPartitionable(t, 5)
 	if c == nil {
 		c = newCluster(t, 5)
 	}
 	l := c.startLoad(6, 40)
 	l.awaitAll("the start")
-	if network != nil {
-		c.cutOffTwo(network, l)
+	if hosts != nil {
+		c.cutOffTwo(hosts[3:], l)
 	}
 	for _, node := range c.nodes[:2] {
 		node.kill()
@@ -105,7 +106,7 @@ func TestFiveNodes(t *testing.T) { // G1, G2, G8
 // Nobody waits for that.
 func TestTLSIsPatient(t *testing.T) { // G1, G2, G8, G12
 	if !*long {
-		t.Log("nothing is tested without -faults.long: use make jepsen")
+		t.Log("nothing is tested without -faults.long: use make faults")
 		return
 	}
 	ours := newAuthority(t)
@@ -134,11 +135,11 @@ func TestTLSIsPatient(t *testing.T) { // G1, G2, G8, G12
 }
 
 // cutOffTwo cuts the last two nodes off, together, until they have stopped.
-func (c *testCluster) cutOffTwo(network *network, l *load) {
+func (c *testCluster) cutOffTwo(hosts []*netns.Host, l *load) {
 	c.t.Helper()
-	for i := 3; i < 5; i++ {
-		c.nodes[i].out.Store(true)
-		network.move(i+1, "apart")
+	for i, host := range hosts {
+		c.nodes[3+i].out.Store(true)
+		host.CutOff()
 	}
 	l.awaitAll("a partition of 3 and 2")
 	for _, node := range c.nodes[3:] {
@@ -147,8 +148,8 @@ func (c *testCluster) cutOffTwo(network *network, l *load) {
 			return err == nil && slices.Contains(a.Matches, "ErrNoQuorum")
 		})
 	}
-	for i := 3; i < 5; i++ {
-		network.move(i+1, "main")
+	for _, host := range hosts {
+		host.Heal()
 	}
 	c.awaitMembers(5, c.nodes...)
 	for _, node := range c.nodes[3:] {
