@@ -77,7 +77,7 @@ func (c *config) fail(ctx context.Context, op string, err error) error {
 	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
 		err = &endedError{ended, err}
 	}
-	return &Error{Op: op, Database: c.database, Reason: reason(ctx, err), Err: err}
+	return &Error{Op: op, Database: c.database, Reason: reason(ctx.Err() != nil, err), Err: err}
 }
 
 // An endedError is the error of a driver that was cut off by a context.
@@ -95,12 +95,11 @@ func contractError(err error) bool {
 
 // reason returns the variable of this package that an error of the driver or of a context stands for, or nil. The driver's own
 // limit for finding a server looks like the end of a context.
-func reason(ctx context.Context, err error) error {
+func reason(ended bool, err error) error {
 	var known *Error
-	if errors.As(err, &known) || context.Cause(ctx) != nil {
-		return nil
-	}
 	switch {
+	case ended, errors.As(err, &known):
+		return nil
 	case unsent(err):
 		return ErrUnavailable
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
