@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -12,16 +11,10 @@ import (
 	"regexp"
 	"slices"
 	"testing"
-	"time"
 
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/types/known/wrapperspb"
-
-	"github.com/actorkeep/ego"
-	"github.com/actorkeep/ego/egopb"
-	"github.com/actorkeep/ego/internal/telemetry"
-	"github.com/actorkeep/ego/projection"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -74,36 +67,19 @@ func queries(t *testing.T) map[string][]string {
 	return found
 }
 
-// TestDashboard holds every query against what the service exports. What takes a cluster, sagas or a fault is recorded by
-// hand, through the recorder that an engine has.
+// TestDashboard holds the names and labels of every query and alert against what the service exports.
 func TestDashboard(t *testing.T) { // G12
 	t.Parallel()
-	broken := projection.HandlerFunc(func(context.Context, *projection.Event) error { return errors.New("no index") })
-	s, err := start(t.Context(), filepath.Join(t.TempDir(), "visits.db"), slog.New(slog.DiscardHandler),
-		ego.WithProjection("broken", &projection.Options{Handler: broken}))
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.stop(context.Background())) })
-	require.NoError(t, s.engine.StartProjection(t.Context(), "broken"))
-	s.visit(t.Context())
-	_, _, err = s.engine.SendCommand(t.Context(), pageID(0), wrapperspb.Int64(-1), patience)
-	require.Error(t, err)
-	recorder, err := telemetry.New(nil, s.metrics)
-	require.NoError(t, err)
-	recorder.SagaBecame("transfer", egopb.SagaStatus_SAGA_STATUS_RUNNING)
-	recorder.Fired("ego.saga", time.Millisecond, nil)
-	recorder.RoutedAgain("moved")
-	recorder.Passivated()
-	recorder.SnapshotWritten("page", errors.New("full"))
-	recorder.Retained("page", nil)
+	s := startTroubled(t)
+	s.happen(t, 1)
 
 	word := regexp.MustCompile(`\b(ego_\w+|le)\b`)
-	var exported map[string][]string
-	require.Eventually(t, func() bool {
-		exported = s.series(t)
-		return s.totals.visits.Load() == 1 && exported["ego_consumer_lag_events"] != nil && exported["ego_consumer_problems"] != nil
-	}, time.Minute, 10*time.Millisecond)
+	exported := s.series(t)
 	all := queries(t)
 	require.NotEmpty(t, all)
+	for _, alert := range alerts(t, parser.NewParser(parser.Options{})) {
+		all[alert.name] = append(all[alert.name], alert.text)
+	}
 	shown := make(map[string]bool)
 	for title, expressions := range all {
 		for _, expression := range expressions {
