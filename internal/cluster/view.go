@@ -19,39 +19,49 @@ const none = -1
 func newView(self ID, members []Member, shards uint32, role string) *View {
 	v := &View{Self: self, Members: slices.Clone(members), owners: make([]int, max(shards, 1))}
 	slices.SortFunc(v.Members, func(a, b Member) int { return compareIDs(a.ID, b.ID) })
-	for shard := range v.owners {
-		v.owners[shard] = v.place(uint64(shard), role)
-	}
+	v.place(role)
 	return v
 }
 
-// place returns the index of the member that wins the rendezvous of a shard.
+// place gives every shard to the member that wins its rendezvous.
 //
 // See Thaler and Ravishankar, "Using name-based mappings to increase hit rates", 1998.
-func (v *View) place(shard uint64, role string) int {
-	winner, best := none, uint64(0)
+func (v *View) place(role string) {
+	names := make([]uint64, len(v.Members))
 	for i := range v.Members {
-		m := &v.Members[i]
-		if role != "" && !slices.Contains(m.Roles, role) {
-			continue
-		}
-		if score := rendezvous(m.Address(), shard); winner == none || score > best {
-			winner, best = i, score
-		}
+		names[i] = hashOf(v.Members[i].Address())
 	}
-	return winner
+	for shard := range v.owners {
+		winner, best := none, uint64(0)
+		for i := range v.Members {
+			if role != "" && !slices.Contains(v.Members[i].Roles, role) {
+				continue
+			}
+			if score := rendezvous(names[i], uint64(shard)); winner == none || score > best {
+				winner, best = i, score
+			}
+		}
+		v.owners[shard] = winner
+	}
 }
 
-// rendezvous is the score of a member for a shard. Nodes of all versions must compute the same: FNV-1a over 64 bits of
-// the address, then of the bytes of the shard, lowest first, finished by the 64-bit mixer of MurmurHash3.
-func rendezvous(address string, shard uint64) uint64 {
-	const offset, prime = 14695981039346656037, 1099511628211
-	h := uint64(offset)
+const fnvOffset, fnvPrime = 14695981039346656037, 1099511628211
+
+// hashOf is the FNV-1a hash of an address over 64 bits.
+func hashOf(address string) uint64 {
+	h := uint64(fnvOffset)
 	for i := range len(address) {
-		h = (h ^ uint64(address[i])) * prime
+		h = (h ^ uint64(address[i])) * fnvPrime
 	}
+	return h
+}
+
+// rendezvous is the score of a member, by the hash of its address, for a shard. Nodes of all versions must compute the same:
+// the hash goes on over the bytes of the shard, lowest first, finished by the 64-bit mixer of MurmurHash3.
+func rendezvous(name, shard uint64) uint64 {
+	h := name
 	for range 8 {
-		h = (h ^ shard&0xff) * prime
+		h = (h ^ shard&0xff) * fnvPrime
 		shard >>= 8
 	}
 	h = (h ^ h>>33) * 0xff51afd7ed558ccd

@@ -28,8 +28,8 @@ func TestView(t *testing.T) {
 
 	t.Run("PlacementIsFixedForEver", func(t *testing.T) {
 		t.Parallel()
-		require.Equal(t, uint64(0x8e8edad4678f0822), rendezvous("10.0.0.1:7000", 0))
-		require.Equal(t, uint64(0x20610a06814190f8), rendezvous("10.0.0.1:7000", 300))
+		require.Equal(t, uint64(0x8e8edad4678f0822), rendezvous(hashOf("10.0.0.1:7000"), 0))
+		require.Equal(t, uint64(0x20610a06814190f8), rendezvous(hashOf("10.0.0.1:7000"), 300))
 		v := newView(ID{}, membersAt(hosts(3)...), 16, "")
 		require.Equal(t, []int{0, 0, 1, 0, 2, 1, 2, 2, 2, 2, 2, 1, 1, 2, 2, 2}, v.owners)
 	})
@@ -82,4 +82,17 @@ func TestView(t *testing.T) {
 		_, ok = newView(ID{}, nil, 0, "").Owner("x")
 		require.False(t, ok)
 	})
+}
+
+// A node places all shards at each look at the members, once a second.
+func BenchmarkPlacement(b *testing.B) {
+	for _, n := range []int{3, 10, 100} {
+		b.Run(fmt.Sprintf("shards=4096/members=%d", n), func(b *testing.B) {
+			members := membersAt(hosts(n)...)
+			b.ReportAllocs()
+			for b.Loop() {
+				newView(ID{}, members, 4096, "")
+			}
+		})
+	}
 }

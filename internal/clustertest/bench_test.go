@@ -58,7 +58,8 @@ func work(ctx context.Context, engine *ego.Engine, senders, count int) (a answer
 }
 
 // BenchmarkProcesses shares clients out over one, two and three processes, which all take commands for all entities, on one
-// PostgreSQL server. A command is to an entity of another node as often as that has it.
+// PostgreSQL server. A command is to an entity of another node as often as that has it. Beside them it measures what GoAkt's
+// RemoteBatchAsk takes from one of these processes to another.
 func BenchmarkProcesses(b *testing.B) {
 	for processes := 1; processes <= 3; processes++ {
 		b.Run(fmt.Sprint("processes=", processes), func(b *testing.B) {
@@ -69,6 +70,9 @@ func BenchmarkProcesses(b *testing.B) {
 			}
 			for _, senders := range []int{1, 66} {
 				b.Run(fmt.Sprint("senders=", senders), func(b *testing.B) { c.benchmark(b, senders) })
+				if processes == 2 {
+					b.Run(fmt.Sprint("bare/batch=", senders), func(b *testing.B) { c.benchmarkBare(b, senders) })
+				}
 			}
 		})
 	}

@@ -29,8 +29,9 @@ const patience = 2 * time.Minute
 
 // testCluster is a cluster of processes.
 type testCluster struct {
-	t     testing.TB
-	nodes []*testNode
+	t      testing.TB
+	nodes  []*testNode
+	echoes bool // the second node has an actor for benchmarkBare
 }
 
 // testNode is a node, whether its process runs or not.

@@ -243,6 +243,10 @@ func handle(ctx context.Context, engine *ego.Engine, c *call) answer {
 		return newAnswer(engine.EntityState(ctx, c.ID, c.Timeout))
 	case "work":
 		return work(ctx, engine, c.Senders, c.Count)
+	case "echo":
+		return spawnEcho(ctx, engine)
+	case "ask echo":
+		return askEcho(ctx, c)
 	case "health":
 		return newAnswer(nil, 0, engine.Health(ctx))
 	case "topology":
