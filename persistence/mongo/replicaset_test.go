@@ -48,12 +48,14 @@ func (r *recorder) all(names ...string) (found []mongotest.Command) {
 
 // replicated returns a connected store on a database, whose server pretends to be a replica set. Its client has the options of
 // query besides. judge decides on commands; it may be nil.
-func replicated(t *testing.T, database, query string, judge func(mongotest.Command) mongotest.Verdict) (*mongo.Store, *driver.Client, *mongotest.Proxy) {
+func replicated(t *testing.T, database, query string, judge func(mongotest.Command) mongotest.Verdict,
+	opts ...mongo.Option,
+) (*mongo.Store, *driver.Client, *mongotest.Proxy) {
 	t.Helper()
 	proxy := mongotest.NewProxy(t)
 	proxy.PretendReplicaSet(judge)
 	client := mongotest.ClientAt(t, proxy.ReplicaSetURL()+query)
-	store := mongo.NewStore(client, database)
+	store := mongo.NewStore(client, database, opts...)
 	require.NoError(t, store.Migrate(t.Context()))
 	require.NoError(t, store.Connect(t.Context()))
 	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
