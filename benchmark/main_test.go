@@ -4,7 +4,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/actorkeep/ego/internal/mongotest"
 	"github.com/actorkeep/ego/internal/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgtest.Main(m).Run()) }
+func TestMain(m *testing.M) { os.Exit(mongotest.Main(pgtest.Main(m)).Run()) }

@@ -36,7 +36,8 @@ func BenchmarkPostgres(b *testing.B) {
 			runTimed(b, &bareSide{journal: openJournal(b), size: 1, write: insertBatch}, senders)
 		})
 		b.Run(fmt.Sprintf("path=group/senders=%d", senders), func(b *testing.B) {
-			runTimed(b, startGroup(openJournal(b)), senders)
+			j := openJournal(b)
+			runTimed(b, startGroup(func(size int) error { return insertBatch(context.Background(), j, j.rows(size)) }), senders)
 		})
 		b.Run(fmt.Sprintf("path=ego/senders=%d", senders), func(b *testing.B) {
 			store, _, _ := openPostgres(b)
@@ -137,7 +138,7 @@ type groupSide struct {
 	loop   sync.WaitGroup
 }
 
-func startGroup(j *journal) *groupSide {
+func startGroup(write func(size int) error) *groupSide {
 	s := &groupSide{events: make(chan chan<- error, 1000)}
 	s.loop.Go(func() {
 		var batch []chan<- error
@@ -146,7 +147,7 @@ func startGroup(j *journal) *groupSide {
 			for range len(s.events) {
 				batch = append(batch, <-s.events)
 			}
-			err := insertBatch(context.Background(), j, j.rows(len(batch)))
+			err := write(len(batch))
 			for _, sender := range batch {
 				sender <- err
 			}

@@ -24,19 +24,26 @@ func BenchmarkStore(b *testing.B) { persistencetest.RunBenchmarks(b, emptyStores
 // BenchmarkBare is the yardstick for [BenchmarkStore]: the driver alone, with the same events in the same batches, but
 // without fence and contexts. A batch is one document (shape=batch), as the store writes it, or one document for each append
 // under unique indexes on entity and position, in one ordered command (shape=append), which is the other shape that the
-// store could have.
+// store could have. Replays and pages of a shard are of journals that are written as the suite writes them; op=scan without a
+// limit reads all that there is.
 func BenchmarkBare(b *testing.B) {
 	for _, shape := range []string{"batch", "append"} {
 		for _, size := range []int{1, 64, 1_000} {
 			b.Run(fmt.Sprintf("op=append/shape=%s/batch=%d", shape, size), func(b *testing.B) { benchmarkBareAppend(b, shape, size) })
 		}
 		b.Run(fmt.Sprintf("op=scan/shape=%s", shape), func(b *testing.B) { benchmarkBareScan(b, shape) })
+		b.Run(fmt.Sprintf("op=replay/shape=%s/events=100", shape), func(b *testing.B) { benchmarkBareReplay(b, shape, 100) })
+	}
+	b.Run("op=replay/shape=batch/events=10000", func(b *testing.B) { benchmarkBareReplay(b, "batch", 10_000) })
+	for _, limit := range []int{100, 1_000} {
+		b.Run(fmt.Sprintf("op=scan/shape=append/limit=%d", limit), func(b *testing.B) { benchmarkBarePages(b, limit) })
 	}
 }
 
 // A bareLog is a collection of events without the store around it.
 type bareLog struct {
 	collection *driver.Collection
+	ids        []string // entities, which take turns
 	next       int      // number of the next event
 	heads      []uint64 // positions
 	batches    int
@@ -55,13 +62,17 @@ func openBare(b *testing.B, shape string) *bareLog {
 		_, err := collection.Indexes().CreateOne(b.Context(), driver.IndexModel{Keys: key, Options: options.Index().SetUnique(unique)})
 		require.NoError(b, err)
 	}
-	return &bareLog{collection: collection, heads: make([]uint64, persistence.DefaultShards)}
+	l := &bareLog{collection: collection, heads: make([]uint64, persistence.DefaultShards)}
+	for n := range 100 {
+		l.ids = append(l.ids, fmt.Sprint("entity-", n))
+	}
+	return l
 }
 
 // event makes the next of the events that the suite's benchmarks write.
 func (l *bareLog) event() (shard uint32, record []byte, event *egopb.Event) {
 	event = &egopb.Event{
-		PersistenceId: fmt.Sprint("entity-", l.next%100), SequenceNumber: uint64(l.next/100) + 1, Kind: "account",
+		PersistenceId: l.ids[l.next%len(l.ids)], SequenceNumber: uint64(l.next/len(l.ids)) + 1, Kind: "account",
 		Payload:      &anypb.Any{TypeUrl: "type.googleapis.com/ego.test.v1.Payload", Value: make([]byte, 128)},
 		TimeUnixNano: 1_700_000_000_000_000_000,
 	}
@@ -80,7 +91,7 @@ func (l *bareLog) writeBatch(ctx context.Context, size int) error {
 		shard, record, event := l.event()
 		key := fmt.Sprint(shard)
 		events[key] = append(events[key], bson.Binary{Data: record})
-		if len(ids) < 100 {
+		if len(ids) < len(l.ids) {
 			ids = append(ids, event.GetPersistenceId())
 		}
 	}
@@ -154,6 +165,11 @@ func benchmarkBareScan(b *testing.B, shape string) {
 
 // decodeAll decodes the events of a document of either shape.
 func decodeAll(raw bson.Raw) (n int, err error) {
+	return eachRecord(raw, func(record []byte) (bool, error) { return true, proto.Unmarshal(record, new(egopb.Event)) })
+}
+
+// eachRecord counts the events of a document of either shape for which see returns true.
+func eachRecord(raw bson.Raw, see func(record []byte) (bool, error)) (n int, err error) {
 	lists := []bson.RawValue{raw.Lookup("r")}
 	if shards, ok := raw.Lookup("e").DocumentOK(); ok {
 		if lists, err = shards.Values(); err != nil {
@@ -167,10 +183,13 @@ func decodeAll(raw bson.Raw) (n int, err error) {
 		}
 		for _, value := range values {
 			_, record := value.Binary()
-			if err := proto.Unmarshal(record, new(egopb.Event)); err != nil {
+			seen, err := see(record)
+			if err != nil {
 				return 0, err
 			}
-			n++
+			if seen {
+				n++
+			}
 		}
 	}
 	return n, nil
