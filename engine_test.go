@@ -3,6 +3,7 @@ package ego_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +34,8 @@ func newStore(t testing.TB) *memory.Store {
 // startEngine starts an engine with the account kind that is stopped with the test.
 func startEngine(t testing.TB, store persistence.EventsStore, opts ...ego.Option) *ego.Engine {
 	t.Helper()
-	engine := ego.NewEngine("test", store, append([]ego.Option{ego.WithKinds(accountKind())}, opts...)...)
+	given := []ego.Option{ego.WithKinds(accountKind()), ego.WithLogger(slog.New(kindWatch{t: t}))}
+	engine := ego.NewEngine("test", store, append(given, opts...)...)
 	require.NoError(t, engine.Start(t.Context()))
 	t.Cleanup(func() { stopEngine(t, engine) })
 	return engine

@@ -221,6 +221,18 @@ func (n *node) lookUp(ctx context.Context, id string) (kind string, durable bool
 	return "", false, ErrEntityNotFound
 }
 
+// kindOf returns the kind of an entity for the log, empty when nobody knows it.
+func (n *node) kindOf(ctx context.Context, id string) string {
+	if entry := n.spawned.get(id); entry != nil {
+		return entry.kind
+	}
+	kind, _, err := n.lookUp(ctx, id)
+	if err != nil && !errors.Is(err, ErrErased) {
+		return ""
+	}
+	return kind
+}
+
 // checkErased returns [ErrErased] for an entity of which the last that is stored is its end, unless it may start anew.
 func (n *node) checkErased(id string, ended bool) error {
 	if ended && !n.config.erasure.StartAnew {

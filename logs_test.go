@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,8 +35,8 @@ func (l *logged) Write(line []byte) (int, error) {
 	return l.text.Write(line)
 }
 
-func (l *logged) option() ego.Option {
-	return ego.WithLogger(slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug - 8})))
+func (l *logged) option(t testing.TB) ego.Option {
+	return ego.WithLogger(slog.New(kindWatch{t: t, next: slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug - 8})}))
 }
 
 func (l *logged) String() string {
@@ -71,6 +72,44 @@ func (l *logged) find(t *testing.T, level, message string) map[string]any {
 	return nil
 }
 
+// A kindWatch is the log of the engines of all tests: it fails a test whose engine says something about an entity without its kind,
+// by which a service tells whose business that is. Only an entity that nobody knows has none.
+type kindWatch struct {
+	t          testing.TB
+	next       slog.Handler // nil: nobody reads the log
+	attributes []slog.Attr
+}
+
+func (k kindWatch) Enabled(_ context.Context, level slog.Level) bool {
+	return k.next != nil || level >= slog.LevelInfo
+}
+
+func (k kindWatch) Handle(ctx context.Context, record slog.Record) error {
+	said := make(map[string]string)
+	keep := func(a slog.Attr) bool { said[a.Key] = a.Value.String(); return true }
+	for _, attribute := range k.attributes {
+		keep(attribute)
+	}
+	record.Attrs(keep)
+	if _, about := said["entity"]; about && said["kind"] == "" && !strings.Contains(record.Message, "its entity stayed unknown") {
+		k.t.Errorf("the log says %q about the entity %s without its kind", record.Message, said["entity"])
+	}
+	if k.next == nil {
+		return nil
+	}
+	return k.next.Handle(ctx, record)
+}
+
+func (k kindWatch) WithAttrs(attributes []slog.Attr) slog.Handler {
+	k.attributes = slices.Concat(k.attributes, attributes)
+	if k.next != nil {
+		k.next = k.next.WithAttrs(attributes)
+	}
+	return k
+}
+
+func (k kindWatch) WithGroup(string) slog.Handler { return k }
+
 func TestLogs(t *testing.T) { // G12
 	t.Parallel()
 	const secret = "s3cr3t of a customer"
@@ -78,15 +117,17 @@ func TestLogs(t *testing.T) { // G12
 	store := newStore(t)
 	faults := persistencetest.NewFaults()
 	backend := faults.Backend(store)
-	skips, stops := new(seen), new(seen)
-	for _, handler := range []*seen{skips, stops} {
+	skips, stops, parks := new(seen), new(seen), new(seen)
+	for _, handler := range []*seen{skips, stops, parks} {
 		handler.failWith(func(*projection.Event) error { return errors.New("cannot index") })
 	}
 	skip := projection.NewRecovery(projection.WithRecoveryPolicy(projection.Skip))
-	engine := startEngine(t, backend, log.option(),
+	park := projection.NewRecovery(projection.WithRecoveryPolicy(projection.Park))
+	engine := startEngine(t, backend, log.option(t),
 		ego.WithEncryption(encryption.NewAESEncryptor(encryption.NewMemoryKeyStore())), ego.WithSnapshotInterval(2),
 		ego.WithPassivateAfter(20*time.Millisecond), ego.WithKinds(transferKind(new(calls))),
 		ego.WithProjection("skips", &projection.Options{Handler: skips, Recovery: skip}),
+		ego.WithProjection("parks", &projection.Options{Handler: parks, Recovery: park}),
 		ego.WithProjection("stops", &projection.Options{Handler: stops}))
 	ctx := ego.WithMetadata(t.Context(), map[string]string{"customer": secret})
 	send := func(id string, command ego.Command) error {
@@ -111,9 +152,10 @@ func TestLogs(t *testing.T) { // G12
 	_, err := engine.ScheduleCommand(ctx, "a", &testpb.Withdraw{Amount: 100_000}, at)
 	require.NoError(t, err)
 	startProjection(t, engine, "skips")
+	startProjection(t, engine, "parks")
 	startProjection(t, engine, "stops")
 	require.Eventually(t, func() bool {
-		return log.find(t, "WARN", "an event was skipped") != nil && log.find(t, "ERROR", "a shard of a consumer stopped") != nil &&
+		return log.find(t, "WARN", "an event was skipped") != nil && log.find(t, "WARN", "an event was parked") != nil && log.find(t, "ERROR", "a shard of a consumer stopped") != nil &&
 			log.find(t, "WARN", "a scheduled command was refused") != nil
 	}, patience, 5*time.Millisecond)
 	require.NoError(t, engine.EraseEntity(context.Background(), "b"))
@@ -136,4 +178,7 @@ func TestLogs(t *testing.T) { // G12
 		}
 	}
 	require.Contains(t, text, `"component":"goakt"`)
+	for _, message := range []string{"entity erased", "an event was skipped", "an event was parked", "a scheduled command was refused", "snapshot or retention failed"} {
+		require.Contains(t, text, `"msg":"`+message+`"`)
+	}
 }

@@ -143,7 +143,7 @@ func WithStateStore(store persistence.StateStore) Option {
 // An error is what a person must look at, such as a projection that has stopped or a panic in ego; a warning is a failure that
 // ego goes on after by itself; information is a change of the engine or its cluster; the rest is for debugging. A command
 // that fails is answered and not logged. GoAkt logs here as well, one level lower than it would and with the attribute
-// component=goakt. Entities are named by the attribute entity, with kind where it is known. Payloads, states and keys are never
+// component=goakt. Entities are named by the attribute entity, with kind unless nobody knows the entity. Payloads, states and keys are never
 // logged; the text of an error that comes from a handler, a store or a broker is.
 func WithLogger(logger *slog.Logger) Option {
 	return engineOption(func(c *config) {

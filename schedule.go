@@ -124,7 +124,7 @@ func (ss *sagas) fireScheduled(ctx context.Context, t *egopb.Timer) error {
 	log := ss.node.config.logger.With("entity", t.GetOwner(), "schedule", strings.TrimPrefix(t.GetName(), scheduleName), "error", err)
 	switch {
 	case !errors.Is(err, ErrEntityNotFound):
-		log.WarnContext(ctx, "a scheduled command was refused")
+		log.WarnContext(ctx, "a scheduled command was refused", "kind", ss.node.kindOf(ctx, t.GetOwner()))
 	case t.GetAttempts() < scheduleAttempts:
 		return err
 	default:

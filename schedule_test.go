@@ -33,7 +33,7 @@ func TestScheduledForAnUnknownEntity(t *testing.T) { // G12
 	start := func(t *testing.T) (*ego.Engine, *hasty, *logged, func() map[string]int64) {
 		t.Helper()
 		log, reader, store := new(logged), sdkmetric.NewManualReader(), &hasty{newStore(t)}
-		engine := startEngine(t, store, log.option(), ego.WithTelemetry(&ego.Telemetry{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))}))
+		engine := startEngine(t, store, log.option(t), ego.WithTelemetry(&ego.Telemetry{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))}))
 		return engine, store, log, func() map[string]int64 { return points(t, reader, "ego.timer.delay") }
 	}
 

@@ -207,12 +207,15 @@ func (w *worker) giveUp(it *item, err error) error {
 	case projection.Skip, projection.RetryAndSkip:
 		it.done.Store(true)
 		w.counts.skipped.Add(1)
-		w.log(slog.LevelWarn, "an event was skipped", err, slog.String("entity", it.entity()),
-			slog.Uint64("number", it.record.Stored.GetSequenceNumber()))
+		w.logEvent("an event was skipped", it, err)
 		w.gaveUp(w.letter(it, err))
 		return nil
 	case projection.Park:
-		return w.park(it, err)
+		if failed := w.park(it, err); failed != nil {
+			return failed
+		}
+		w.logEvent("an event was parked", it, err)
+		return nil
 	default:
 		stored := it.record.Stored
 		return &EventError{

@@ -277,3 +277,10 @@ func (w *worker) log(level slog.Level, message string, err error, attrs ...slog.
 	attrs = append(attrs, slog.String("consumer", w.spec.Name), slog.Uint64("shard", uint64(w.shard)), slog.Any("error", err))
 	w.group.config.Logger.LogAttrs(context.Background(), level, message, attrs...) //nolint:sloglint // constants of the callers
 }
+
+// logEvent warns of an event that was not handled.
+func (w *worker) logEvent(message string, it *item, err error) {
+	stored := it.record.Stored
+	w.log(slog.LevelWarn, message, err, slog.String("entity", it.entity()), slog.String("kind", stored.GetKind()),
+		slog.Uint64("number", stored.GetSequenceNumber()))
+}

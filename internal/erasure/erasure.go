@@ -74,12 +74,9 @@ var ErrUnknown = errors.New("there is nothing of the entity")
 
 // Erase does all steps. After an error some may be done; call it again.
 func (e *Eraser) Erase(ctx context.Context, id string, hint Hint) error {
-	known, err := e.known(ctx, id, hint)
+	kind, err := e.kindOf(ctx, id, hint)
 	if err != nil {
 		return err
-	}
-	if !known {
-		return ErrUnknown
 	}
 	reopen := e.config.Codec.CloseFor(id)
 	defer reopen()
@@ -110,30 +107,34 @@ func (e *Eraser) Erase(ctx context.Context, id string, hint Hint) error {
 			return fmt.Errorf("the erasure cannot be finished: %w", err)
 		}
 	}
-	e.config.Logger.InfoContext(ctx, "entity erased", "entity", id)
+	e.config.Logger.InfoContext(ctx, "entity erased", "entity", id, "kind", kind)
 	return nil
 }
 
-// known reports whether there is anything to erase, or an erasure to be finished.
-func (e *Eraser) known(ctx context.Context, id string, hint Hint) (bool, error) {
+// kindOf returns the kind of an entity of which there is something to erase, or an erasure to be finished. It is empty when only
+// the keys know the entity.
+func (e *Eraser) kindOf(ctx context.Context, id string, hint Hint) (string, error) {
 	if hint.Kind != "" {
-		return true, nil
+		return hint.Kind, nil
 	}
 	if e.config.Events != nil {
 		if latest, err := e.config.Events.GetLatestEvent(ctx, id); err != nil || latest != nil {
-			return true, err
+			return latest.GetKind(), err
 		}
 	}
 	if e.config.States != nil {
 		if latest, err := e.config.States.GetLatestState(ctx, id); err != nil || latest != nil {
-			return true, err
+			return latest.GetKind(), err
 		}
 	}
 	if e.config.Erasures == nil {
-		return false, nil
+		return "", ErrUnknown
 	}
 	life, err := e.config.Erasures.LifeOf(ctx, id)
-	return life.Erasures > 0, err
+	if err == nil && life.Erasures == 0 {
+		err = ErrUnknown
+	}
+	return "", err
 }
 
 // pendingPage is how many pending erasures are read at once.
