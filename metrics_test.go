@@ -82,6 +82,7 @@ func exported(t *testing.T, reader *sdkmetric.ManualReader) map[string]instrumen
 			case metricdata.Histogram[int64]:
 				i.sort, sets = "histogram", setsOf(data.DataPoints, func(p metricdata.HistogramDataPoint[int64]) attribute.Set { return p.Attributes })
 			case metricdata.Sum[int64]:
+				require.True(t, data.IsMonotonic, "%s goes down", m.Name)
 				i.sort, sets = "counter", setsOf(data.DataPoints, func(p metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
 			case metricdata.Gauge[int64]:
 				i.sort, sets = "gauge", setsOf(data.DataPoints, func(p metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
