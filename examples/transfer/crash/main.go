@@ -93,7 +93,7 @@ func (p *plan) crash() error {
 		for i := range after {
 			after[i] = 200*time.Millisecond + time.Duration(random.Int64N(int64(1800*time.Millisecond)))
 		}
-		if err := p.runHouses(after); err != nil {
+		if err := p.runHouses(after, p.transfers*(round+1)/(p.rounds+1)); err != nil { // every round has some to make
 			return err
 		}
 		report, err := house.AuditPlace(context.Background(), p.place)
@@ -104,7 +104,7 @@ func (p *plan) crash() error {
 			round+1, after, report.Finished, report.Compensated, report.Running, report.Events)
 		<-time.After(time.Duration(random.Int64N(int64(maxDown))))
 	}
-	if err := p.runHouses(make([]time.Duration, p.processes)); err != nil {
+	if err := p.runHouses(make([]time.Duration, p.processes), p.transfers); err != nil {
 		return err
 	}
 	report, err := house.AuditPlace(context.Background(), p.place)
@@ -120,8 +120,9 @@ func (p *plan) crash() error {
 	return nil
 }
 
-// runHouses runs processes. Each is killed after its time, unless that is zero: then it must end by itself.
-func (p *plan) runHouses(after []time.Duration) error {
+// runHouses runs processes until they have made so many transfers. Each is killed after its time, unless that is zero: then it
+// must end by itself.
+func (p *plan) runHouses(after []time.Duration, transfers int) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -129,15 +130,15 @@ func (p *plan) runHouses(after []time.Duration) error {
 	problems := make([]error, len(after))
 	var group sync.WaitGroup
 	for i, d := range after {
-		group.Go(func() { problems[i] = p.runHouse(self, d) })
+		group.Go(func() { problems[i] = p.runHouse(self, d, transfers) })
 	}
 	group.Wait()
 	return errors.Join(problems...)
 }
 
-func (p *plan) runHouse(self string, killAfter time.Duration) error {
+func (p *plan) runHouse(self string, killAfter time.Duration, transfers int) error {
 	process := exec.CommandContext(context.Background(), self, //nolint:gosec // this program
-		"-transfers", fmt.Sprint(p.transfers), "-dir", p.place.Dir, "-url", p.place.Postgres)
+		"-transfers", fmt.Sprint(transfers), "-dir", p.place.Dir, "-url", p.place.Postgres)
 	process.Env = append(os.Environ(), worker+"=1")
 	process.Stderr = os.Stderr
 	if err := process.Start(); err != nil {
