@@ -150,6 +150,9 @@ func TestMetricsAreThoseDocumented(t *testing.T) { // G12
 	recorder, err := telemetry.New(nil, provider)
 	require.NoError(t, err)
 	recorder.RoutedAgain("moved")
+	stop, err := recorder.Observe(telemetry.Gauges{Cluster: func() telemetry.Cluster { return telemetry.Cluster{State: "serving"} }})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, stop()) }()
 
 	want := documented(t)
 	require.NotEmpty(t, want)

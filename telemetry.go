@@ -46,6 +46,9 @@ func (n *node) gauges() telemetry.Gauges {
 	if n.sagas != nil {
 		g.Commands = func() int64 { return int64(n.sagas.dispatcher.Pending()) }
 	}
+	if n.cluster != nil {
+		g.Cluster = n.cluster.gauges
+	}
 	return g
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/actorkeep/ego/internal/cluster"
+	"github.com/actorkeep/ego/internal/telemetry"
 )
 
 // A Topology is how an engine sees its cluster at a moment. Nodes may see it differently for some seconds after a change.
@@ -47,6 +48,21 @@ func (e *Engine) Topology(ctx context.Context) (*Topology, error) {
 		}, nil
 	}
 	return n.cluster.topology(), nil
+}
+
+// gauges returns what metrics tell of the cluster.
+func (c *clustered) gauges() telemetry.Cluster {
+	s := c.node.Status()
+	g := telemetry.Cluster{State: s.State.String(), Members: int64(s.Live)}
+	if s.View == nil || s.State != cluster.Serving {
+		return g
+	}
+	for shard := range s.View.Shards() {
+		if owner, owned := s.View.OwnerOfShard(shard); owned && owner == s.View.Self {
+			g.Shards++
+		}
+	}
+	return g
 }
 
 func (c *clustered) topology() *Topology {

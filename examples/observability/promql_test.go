@@ -56,6 +56,10 @@ func startTroubled(t *testing.T) *troubled {
 	require.NoError(t, s.engine.AddEventPublishers(outage{}))
 	recorder, err := telemetry.New(nil, s.metrics)
 	require.NoError(t, err)
+	fenced := func() telemetry.Cluster { return telemetry.Cluster{State: "fenced", Members: 1} }
+	stop, err := recorder.Observe(telemetry.Gauges{Cluster: fenced})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stop()) })
 	return &troubled{s, recorder}
 }
 

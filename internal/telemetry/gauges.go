@@ -18,6 +18,7 @@ type Gauges struct {
 	Commands  func() int64 // commands of sagas under way
 
 	Consumers func() []projection.Status // that this process runs
+	Cluster   func() Cluster
 }
 
 // A gauge is an instrument and what observes it.
@@ -73,6 +74,10 @@ func (i *instruments) gauges(g Gauges) ([]gauge, error) {
 	if g.Consumers != nil {
 		consumers, err := i.consumers(g.Consumers)
 		gauges, problems = append(gauges, consumers...), append(problems, err)
+	}
+	if g.Cluster != nil {
+		cluster, err := i.cluster(g.Cluster)
+		gauges, problems = append(gauges, cluster...), append(problems, err)
 	}
 	return gauges, errors.Join(problems...)
 }
