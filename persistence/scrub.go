@@ -9,3 +9,11 @@ type Scrubber interface {
 	// this process. What a file system or a disk keeps of files that were overwritten or cut is beyond it.
 	Scrub(ctx context.Context) error
 }
+
+// A StateClearer is a [StateStore] that may keep the content of states that were replaced, as it takes it out after the
+// write and that can fail.
+type StateClearer interface {
+	// ClearStates returns once nothing is left of the states of an entity but the latest, whoever wrote them. It may be
+	// called again after an error.
+	ClearStates(ctx context.Context, persistenceID string) error
+}

@@ -106,7 +106,7 @@ func (r *run) eraseState(ctx context.Context) error {
 		}
 		if envelope.IsErasedState(latest) {
 			r.state = latest.GetRevision()
-			return nil
+			return r.clearStates(ctx)
 		}
 		kind := latest.GetKind()
 		if latest == nil {
@@ -127,6 +127,14 @@ func (r *run) eraseState(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// clearStates has a store that may have kept states that were replaced let go of them.
+func (r *run) clearStates(ctx context.Context) error {
+	if clearer, ok := r.config.States.(persistence.StateClearer); ok {
+		return clearer.ClearStates(ctx, r.id)
+	}
+	return nil
 }
 
 // eraseTimers cancels the timers of an entity.

@@ -29,12 +29,13 @@ func (s *Store) WriteState(ctx context.Context, state *egopb.DurableState) error
 	}
 	w := &stateWrite{id: state.GetPersistenceId(), revision: state.GetRevision(), record: record, token: newToken()}
 	return s.write(ctx, "write a state to", func(work context.Context, c *session) error {
-		superseded, err := c.putState(ctx, work, w)
-		if err != nil || superseded == nil {
+		if err := c.putState(ctx, work, w); err != nil {
 			return err
 		}
-		// The write is done. Who reads meanwhile passes over what is superseded.
-		_ = c.supersede(work, superseded)
+		// The write is done. Who reads meanwhile passes over what is superseded, and the next write tries again.
+		if w.revision > 1 {
+			_ = c.supersede(work, w.id, w.revision)
+		}
 		c.sweepStates(work)
 		return nil
 	})
@@ -48,25 +49,24 @@ type stateWrite struct {
 	token    []byte
 }
 
-// putState inserts a revision behind the last position of its shard, if it follows the stored one, which it returns. The
-// insert fails when somebody else has taken the revision or the position meanwhile; then it looks again.
-func (c *session) putState(ctx, work context.Context, w *stateWrite) (*stateRecord, error) {
+// putState inserts a revision behind the last position of its shard, if it follows the stored one. The insert fails when
+// somebody else has taken the revision or the position meanwhile; then it looks again.
+func (c *session) putState(ctx, work context.Context, w *stateWrite) error {
 	shard := persistence.ShardOf(w.id, c.shards)
 	open := false
 	for attempt := 0; ; attempt++ {
 		if !open && ctx.Err() != nil {
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		stored, last, err := c.stateBefore(work, w.id, shard)
 		if err != nil {
-			return nil, unknownIf(open, err)
+			return unknownIf(open, err)
 		}
 		if stored != nil && string(stored.Token.Data) == string(w.token) {
-			_ = c.eraseStates(work, w.id) // those before are passed over until they are gone
-			return nil, nil               // an insert that nothing was heard of
+			return nil // an insert that nothing was heard of
 		}
 		if err := w.follows(stored); err != nil {
-			return nil, unknownIf(open, err)
+			return unknownIf(open, err)
 		}
 		_, err = c.states.InsertOne(work, stateRecord{
 			ID: statePlace(shard, last+1), Of: w.id, Revision: int64(w.revision), Live: true,
@@ -74,15 +74,15 @@ func (c *session) putState(ctx, work context.Context, w *stateWrite) (*stateReco
 		})
 		switch {
 		case err == nil:
-			return stored, nil
+			return nil
 		case driver.IsDuplicateKeyError(err):
 		case refused(err) && !open:
-			return nil, err
+			return err
 		default:
 			open = open || !refused(err)
 		}
 		if pause(work, attempt) != nil {
-			return nil, unknownIf(open, errors.Join(ErrContended, err))
+			return unknownIf(open, errors.Join(ErrContended, err))
 		}
 	}
 }
@@ -122,9 +122,18 @@ func superseding() bson.D {
 	}
 }
 
-func (c *session) supersede(ctx context.Context, old *stateRecord) error {
-	_, err := c.states.UpdateOne(ctx, bson.D{{Key: "_id", Value: old.ID}}, superseding())
+// supersede takes the content out of all changes of an entity before a revision that have theirs still.
+func (c *session) supersede(ctx context.Context, id string, revision uint64) error {
+	before := bson.D{{Key: "i", Value: id}, {Key: "l", Value: true}, {Key: "v", Value: bson.D{{Key: "$lt", Value: int64(revision)}}}}
+	_, err := c.states.UpdateMany(ctx, before, superseding())
 	return err
+}
+
+// ClearStates implements [persistence.StateClearer].
+func (s *Store) ClearStates(ctx context.Context, persistenceID string) error {
+	return s.write(ctx, "clear states in", func(work context.Context, c *session) error {
+		return c.clearStates(work, persistenceID)
+	})
 }
 
 // sweepStates removes, now and then, what was superseded long ago.
@@ -160,7 +169,7 @@ func (s *Store) DeleteState(ctx context.Context, persistenceID string) error {
 					return err
 				}
 			}
-			return c.eraseStates(work, persistenceID)
+			return c.clearStates(work, persistenceID)
 		}
 	})
 }
@@ -177,20 +186,16 @@ func (c *session) putTombstone(ctx, work context.Context, old *egopb.DurableStat
 	if err != nil {
 		return err
 	}
-	_, err = c.putState(ctx, work, &stateWrite{left.GetPersistenceId(), left.GetRevision(), record, newToken()})
-	return err
+	return c.putState(ctx, work, &stateWrite{left.GetPersistenceId(), left.GetRevision(), record, newToken()})
 }
 
-// eraseStates takes the content out of all changes of an entity but the latest.
-func (c *session) eraseStates(ctx context.Context, id string) error {
+// clearStates takes the content out of all changes of an entity but the latest.
+func (c *session) clearStates(ctx context.Context, id string) error {
 	latest, err := c.latestState(ctx, id)
+	if err == nil && latest != nil {
+		err = c.supersede(ctx, id, uint64(latest.Revision))
+	}
 	if err != nil {
-		return &outcomeError{&partialError{err}}
-	}
-	filter := bson.D{
-		{Key: "i", Value: id}, {Key: "v", Value: bson.D{{Key: "$lt", Value: latest.Revision}}}, {Key: "l", Value: true},
-	}
-	if _, err := c.states.UpdateMany(ctx, filter, superseding()); err != nil {
 		return &outcomeError{&partialError{err}}
 	}
 	return nil

@@ -15,6 +15,7 @@ var (
 	_ persistence.EventsStore     = (*Store)(nil)
 	_ persistence.SnapshotStore   = (*Store)(nil)
 	_ persistence.StateStore      = (*Store)(nil)
+	_ persistence.StateClearer    = (*Store)(nil)
 	_ persistence.TimerBatchStore = (*Store)(nil)
 	_ persistence.Notifier        = (*Store)(nil)
 	_ offsetstore.OffsetStore     = (*Store)(nil)
