@@ -1,13 +1,16 @@
 package ego_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/doc"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,5 +89,39 @@ func TestPublicPackagesHaveExamples(t *testing.T) {
 	tests := parseTree(t, isTestFile)
 	for _, dir := range public {
 		require.NotEmpty(t, runnableExamples(tests[dir]), "package %s has no Example with an Output", dir)
+	}
+}
+
+// TestReadmeHasAnExampleOfEverything finds a capability of README.md without an example that runs, a link to an example that
+// does not, and an example of the root package that nobody finds from there.
+func TestReadmeHasAnExampleOfEverything(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	_, section, found := strings.Cut(string(page), "\n## What it does\n")
+	require.True(t, found)
+	section, _, _ = strings.Cut(section, "\n## ")
+	begins := regexp.MustCompile(`(?m)^\*\*(.+?)\.\*\*`).FindAllStringSubmatchIndex(section, -1)
+	require.Greater(t, len(begins), 15)
+	tests := parseTree(t, isTestFile)
+	linked := map[string]bool{}
+	for i, begin := range begins {
+		text := section[begin[0]:]
+		if i+1 < len(begins) {
+			text = section[begin[0]:begins[i+1][0]]
+		}
+		links := regexp.MustCompile("\\[`(Example\\w*)`\\]\\(([^)]+)\\)").FindAllStringSubmatch(text, -1)
+		require.NotEmpty(t, links, "README.md shows no example of %s", section[begin[2]:begin[3]])
+		for _, link := range links {
+			dir := filepath.Dir(link[2])
+			require.Contains(t, runnableExamples(tests[dir]), link[1], "README.md links to it in %s", dir)
+			source, err := os.ReadFile(link[2])
+			require.NoError(t, err)
+			require.Contains(t, string(source), fmt.Sprintf("\nfunc %s()", link[1]), "README.md links to it in %s", link[2])
+			linked[filepath.Join(dir, link[1])] = true
+		}
+	}
+	for _, name := range runnableExamples(tests["."]) {
+		require.True(t, linked[name], "README.md does not link to %s", name)
 	}
 }
