@@ -19,9 +19,11 @@ type gateway struct {
 
 var _ goakt.Actor = (*gateway)(nil)
 
+const gatewayPrefix = "ego-gateway-"
+
 // gatewayName is the name of the gateway of one run of a node. GoAkt never frees the names of a node that was killed, so
 // no two runs share one.
-func gatewayName(epoch string) string { return "ego-gateway-" + epoch }
+func gatewayName(epoch string) string { return gatewayPrefix + epoch }
 
 // PreStart does nothing.
 func (g *gateway) PreStart(*goakt.Context) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	golog "log" //nolint:depguard // GoAkt asks for one
 	"log/slog"
+	"strings"
 
 	goaktlog "github.com/tochemey/goakt/v3/log"
 )
@@ -15,7 +16,8 @@ const levelTrace = slog.LevelDebug - 4
 // Logger makes a logger of GoAkt's of one of ours. What GoAkt says is about its actors and its cluster, and what matters to ego
 // in it comes back as an error, so it is logged one level lower than GoAkt would: its errors are warnings, what it warns of is
 // information, its information is for debugging. What GoAkt would end the process for is an error, and the process goes on; a
-// panic is logged and panics.
+// panic is logged and panics. That a peer has greeted a node which has not opened its gateway yet is for debugging: the peer
+// tries again.
 func Logger(to *slog.Logger) goaktlog.Logger {
 	return logger{goaktlog.DiscardLogger, to.With("component", "goakt")}
 }
@@ -51,12 +53,19 @@ func (l logger) StdLogger() *golog.Logger { return slog.NewLogLogger(l.to.Handle
 
 func (l logger) log(level slog.Level, v []any) {
 	if l.to.Enabled(context.Background(), level) {
-		l.to.LogAttrs(context.Background(), level, fmt.Sprint(v...)) //nolint:sloglint // the message is GoAkt's
+		l.say(level, fmt.Sprint(v...))
 	}
 }
 
 func (l logger) logf(level slog.Level, format string, v []any) {
 	if l.to.Enabled(context.Background(), level) {
-		l.to.LogAttrs(context.Background(), level, fmt.Errorf(format, v...).Error()) //nolint:sloglint,err113 // GoAkt's; some of its formats wrap errors
+		l.say(level, fmt.Errorf(format, v...).Error()) //nolint:err113 // some of its formats wrap errors
 	}
+}
+
+func (l logger) say(level slog.Level, message string) {
+	if strings.Contains(message, "/"+gatewayPrefix) && strings.HasSuffix(message, "address not found") {
+		level = slog.LevelDebug
+	}
+	l.to.LogAttrs(context.Background(), level, message) //nolint:sloglint // the message is GoAkt's
 }

@@ -37,6 +37,10 @@ func TestLogger(t *testing.T) { // G11, G12
 		require.Equal(t, "level="+level+" msg=one component=goakt\nlevel="+level+" msg=2 component=goakt\n", text.String())
 	}
 	text.Reset()
+	logger.Error("(actor address=goakt://x@10.0.0.4:7000/ego-gateway-dn8q) address not found") // as GoAkt says it
+	logger.Error("(actor address=goakt://x@10.0.0.4:7000/another) address not found")
+	require.Regexp(t, `^level=DEBUG .*\nlevel=WARN .*\n$`, text.String())
+	text.Reset()
 	require.Panics(t, func() { logger.Panic("no") })
 	require.Panics(t, func() { logger.Panicf("%s", "no") })
 	require.Equal(t, "level=ERROR msg=no component=goakt\nlevel=ERROR msg=no component=goakt\n", text.String())
