@@ -35,6 +35,12 @@
 // further back finds its place by a binary search over the log and reads on from there by pages, of which the server returns
 // only the part of its shard.
 //
+// # Layout
+//
+// The documents and indexes have a layout, 1, which Migrate records with the shard count; Connect and Migrate refuse every other
+// one. No release has had another yet. Builds from before the first release changed what a register is within layout 1: what an
+// operator does who ran one is in docs/operations.md.
+//
 // # Everything else
 //
 // A deletion of events is an inserted document that all readers heed, so it counts at once; then the content is taken out of

@@ -50,50 +50,6 @@ func follow(t testing.TB, store *mongo.Store, shard uint32, page int) (events []
 	}
 }
 
-func TestMigrate(t *testing.T) {
-	t.Parallel()
-
-	t.Run("ByManyAtOnce", func(t *testing.T) {
-		t.Parallel()
-		client, database := mongotest.Client(t), mongotest.Database(t)
-		failures := make(chan error, 4)
-		for range cap(failures) {
-			go func() { failures <- mongo.NewStore(client, database).Migrate(t.Context()) }()
-		}
-		for range cap(failures) {
-			require.NoError(t, <-failures)
-		}
-	})
-	t.Run("IsNeeded", func(t *testing.T) {
-		t.Parallel()
-		store := mongo.NewStore(mongotest.Client(t), mongotest.Database(t))
-		require.ErrorIs(t, store.Connect(t.Context()), mongo.ErrNotMigrated)
-	})
-	t.Run("RefusesANewerLayout", func(t *testing.T) {
-		t.Parallel()
-		client, database := mongotest.Client(t), mongotest.Database(t)
-		_, err := client.Database(database).Collection("ego_meta").InsertOne(t.Context(), bson.D{{Key: "_id", Value: "store"}, {Key: "layout", Value: 2}, {Key: "shards", Value: 16}})
-		require.NoError(t, err)
-		store := mongo.NewStore(client, database)
-		require.ErrorIs(t, store.Migrate(t.Context()), mongo.ErrNewerLayout)
-		require.ErrorIs(t, store.Connect(t.Context()), mongo.ErrNewerLayout)
-	})
-	t.Run("RefusesBadOptions", func(t *testing.T) {
-		t.Parallel()
-		for _, store := range []*mongo.Store{
-			mongo.NewStore(nil, "ego"),
-			mongo.NewStore(mongotest.Client(t), ""),
-			mongo.NewStore(mongotest.Client(t), "a.b"),
-			mongo.NewStore(mongotest.Client(t), "ego", mongo.WithShards(0)),
-			mongo.NewStore(mongotest.Client(t), "ego", mongo.WithShards(persistence.MaxShards+1)),
-			mongo.NewStore(mongotest.Client(t), "ego", mongo.WithPollInterval(0)),
-		} {
-			require.ErrorIs(t, store.Migrate(t.Context()), persistence.ErrInvalidArgument)
-			require.ErrorIs(t, store.Connect(t.Context()), persistence.ErrInvalidArgument)
-		}
-	})
-}
-
 // TestTwoStores has stores on one database that know nothing of each other, as two processes do.
 func TestTwoStores(t *testing.T) {
 	t.Parallel()
