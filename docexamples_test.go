@@ -60,7 +60,7 @@ func publicPackages(t *testing.T) []string {
 	written := map[string]bool{}
 	for dir, files := range parseTree(t, func(path string) bool { return !isTestFile(path) && isPublic(filepath.Dir(path)) }) {
 		for _, file := range files {
-			written[dir] = written[dir] || file.Name.Name != "main" && !ast.IsGenerated(file)
+			written[dir] = written[dir] || file.Name.Name != "main" && !ast.IsGenerated(file) && len(file.Decls) > 0
 		}
 	}
 	maps.DeleteFunc(written, func(_ string, ours bool) bool { return !ours })
@@ -76,6 +76,26 @@ func runnableExamples(files []*ast.File) []string {
 		}
 	}
 	return names
+}
+
+// TestPublicPackagesAreExplained finds a package whose comment says less than what it is for, what it promises and what can fail.
+func TestPublicPackagesAreExplained(t *testing.T) {
+	t.Parallel()
+	const words = 50
+	tree := parseTree(t, func(path string) bool { return !isTestFile(path) })
+	for dir, files := range tree {
+		if !isPublic(dir) || files[0].Name.Name == "main" {
+			continue
+		}
+		comment := ""
+		for _, file := range files {
+			if file.Doc != nil && !ast.IsGenerated(file) {
+				comment += file.Doc.Text()
+			}
+		}
+		require.Truef(t, strings.HasPrefix(comment, "Package "+files[0].Name.Name+" "), "package %s: its comment is %q", dir, comment)
+		require.GreaterOrEqual(t, len(strings.Fields(comment)), words, "package %s says too little of itself", dir)
+	}
 }
 
 // TestPublicPackagesHaveExamples finds a package without an example that runs. A symbol that has gone leaves an example that

@@ -11,7 +11,17 @@
 // its lease can then do no harm, whatever it believes. Expiry is measured by the clock of the store, never by the clocks
 // of the workers, and it only decides when a shard may be taken over; what keeps two owners apart is the epoch.
 //
-// What package persistence says that every store must do holds here as well.
+// # Dead letters
+//
+// A [DeadLetterStore] keeps the events that a consumer has set aside, each under its consumer, shard and position, until they are
+// retried or discarded. Parking is fenced like a commit: only the owner of the shard may do it.
+//
+// # Errors
+//
+// A call of an owner that has been overtaken, or has released the lease, is a [StaleLeaseError] and has stored nothing: the
+// worker gives the shard up. An empty name, a time of no length and an offset that goes back without [OffsetStore.ResetOffsets]
+// are persistence.ErrInvalidArgument. What package persistence says that every store must do, and say of errors, holds here
+// as well.
 package offsetstore
 
 import (

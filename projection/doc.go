@@ -18,4 +18,19 @@
 //
 // Its context ends when this process can no longer prove that it owns the shard. Another process may then be at work on the
 // same events, so the handler should end as well; whatever it returns is not held against the event.
+//
+// # When a handler fails
+//
+// An error, a panic and runtime.Goexit are failures of the event. The [Recovery] says what follows: the shard stops ([Fail],
+// the default), tries again, leaves the event out ([Skip]), or sets it aside with those of its entity that come after it
+// ([Park]), until Engine.RetryDeadLetters or Engine.DiscardDeadLetters. A shard that stopped says why in [Status], in the health
+// of the engine and in its metrics; the other shards go on. Failures of the store or of a key store are nobody's event: the
+// shard waits and tries again.
+//
+// # Defaults
+//
+// A projection begins with the first event ([Options.StartFrom] and [Options.FromNow] say otherwise), reads batches of 500 and
+// asks the store ten times a second for what it was not told of. The events of a shard are handled one after another unless
+// [Options.Parallelism] says how many entities may be handled side by side. The engine joins what is wrong with the options to
+// the error of its Start.
 package projection

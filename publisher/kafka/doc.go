@@ -21,4 +21,10 @@
 //
 // A record that is too large, or that the broker calls invalid, is rejected. A topic that does not exist, or may not be
 // written, is whoever's fault the evidence says, see package publisher. Everything else, timeouts included, is the broker's.
+//
+// # Defaults
+//
+// Everything goes to the topic ego.events, or ego.states, in protobuf's binary form; the publishers are called kafka.events and
+// kafka.states, under which they remember what they have published. A configuration that is wrong, or without brokers, is an
+// error of [NewEventPublisher]; a broker that cannot be reached is not, and waited for.
 package kafka

@@ -17,4 +17,9 @@
 //
 // A message that is larger than the server or the stream takes is rejected. A subject that no stream takes is whoever's fault
 // the evidence says, see package publisher. Everything else, timeouts included, is the broker's.
+//
+// # Defaults
+//
+// Events go to the subject ego.events. and their kind, states to ego.states. and theirs, in protobuf's binary form; the
+// publishers are called nats.events and nats.states, under which they remember what they have published.
 package nats
