@@ -163,3 +163,22 @@ func hasBenchmark(files []*ast.File, pattern *regexp.Regexp) bool {
 	}
 	return false
 }
+
+// TestOperationsNameEveryTable holds what docs/operations.md says of the PostgreSQL schema against its migrations.
+func TestOperationsNameEveryTable(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("docs", "operations.md"))
+	require.NoError(t, err)
+	migrations, err := filepath.Glob(filepath.Join("persistence", "postgres", "migrations", "*.sql"))
+	require.NoError(t, err)
+	named := 0
+	for _, file := range migrations {
+		statements, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, made := range regexp.MustCompile(`(?m)^CREATE (?:UNIQUE )?(?:TABLE|INDEX|SEQUENCE) (\w+)`).FindAllStringSubmatch(string(statements), -1) {
+			require.Contains(t, string(page), "`"+made[1]+"`", "docs/operations.md does not say what it is for")
+			named++
+		}
+	}
+	require.Greater(t, named, 10)
+}
