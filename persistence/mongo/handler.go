@@ -8,9 +8,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-	"go.mongodb.org/mongo-driver/v2/mongo/readconcern"
-	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
 
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/projection"
@@ -107,8 +104,7 @@ func (h *txHandler) call(ctx context.Context, events []*projection.Event) error 
 	if !ok {
 		named = &projection.EventError{Event: events[0], Err: err}
 	}
-	labeled, ok := errors.AsType[driver.LabeledError](named.Err)
-	if ctx.Err() != nil || driver.IsNetworkError(err) || ok && labeled.HasErrorLabel("TransientTransactionError") {
+	if ctx.Err() != nil || driver.IsNetworkError(err) || labeled(named.Err, transient) {
 		return named.Err
 	}
 	return named
@@ -158,39 +154,3 @@ func (c *session) changeWithin(ctx context.Context, lease offsetstore.Lease, now
 
 // errTakenMeanwhile reports a transaction that is to be tried again.
 var errTakenMeanwhile = errors.New("the offset was changed meanwhile")
-
-// transact runs fn in a transaction of the deployment, with the time of the server, which cannot be asked for within it.
-func (s *Store) transact(ctx context.Context, op string, fn func(ctx context.Context, c *session, now time.Time) error) error {
-	return s.write(ctx, op, func(work context.Context, c *session) error {
-		if !c.features.replicated {
-			return &Error{Op: op, Database: c.database, Reason: ErrNoTransactions}
-		}
-		session, err := c.client.StartSession()
-		if err != nil {
-			return err
-		}
-		defer session.EndSession(work)
-		opts := options.Transaction().SetReadConcern(readconcern.Snapshot()).SetReadPreference(readpref.Primary()).
-			SetWriteConcern(durable())
-		for attempt := 0; ; attempt++ {
-			now, err := c.clock(work)
-			if err != nil {
-				return err
-			}
-			called := false
-			_, err = session.WithTransaction(work, func(ctx context.Context) (any, error) {
-				called = false
-				err := fn(ctx, c, now)
-				called = err == nil
-				return nil, err
-			}, opts)
-			if errors.Is(err, errTakenMeanwhile) && pause(work, attempt) == nil {
-				continue
-			}
-			if called { // it was the commit that failed
-				return uncertain(err)
-			}
-			return err
-		}
-	})
-}

@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -152,17 +153,46 @@ func TestTransactions(t *testing.T) { // G4
 			t.Parallel()
 			x, c := transactional(t)
 			h := newTx(t, c)
-			x.await(commits, trap{done: done, answer: mongotest.Failure(50, "MaxTimeMSExpired", "UnknownTransactionCommitResult")})
-			err := h.handle(t.Context(), 1, 1)
-			require.Error(t, err)
+			x.await(commits, slices.Repeat([]trap{{done: done, answer: mongotest.Failure(50, "MaxTimeMSExpired", "UnknownTransactionCommitResult")}}, 10_000)...)
+			limit, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			err := h.handle(limit, 1, 1)
+			require.ErrorIs(t, err, context.DeadlineExceeded, "it is not repeated for longer than that")
 			require.False(t, persistence.NotWritten(err), "%v", err)
+			require.Equal(t, []uint64{1}, h.called)
+			x.await(commits)
+			h.called = nil
 			require.NoError(t, h.handle(t.Context(), 1, 2), "the events are offered again, and more")
 			if done {
-				require.Equal(t, []uint64{1, 2}, h.called, "what took effect is passed over")
+				require.Equal(t, []uint64{2}, h.called, "what took effect is passed over")
 			}
 			h.requireUpTo(t, 2)
 		})
 	}
+	t.Run("DoNotBeginAgainForEver", func(t *testing.T) { // G12
+		t.Parallel()
+		x, c := transactional(t)
+		h := newTx(t, c)
+		x.await(writeModel, slices.Repeat([]trap{{answer: mongotest.Failure(112, "WriteConflict", "TransientTransactionError")}}, 10_000)...)
+		limit, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		err := h.handle(limit, 1, 1)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, persistence.NotWritten(err), "%v", err)
+		require.Greater(t, len(x.attempts()), 1)
+		h.requireUpTo(t, 0)
+	})
+	t.Run("EndWithAHandlerThatPanics", func(t *testing.T) { // G11
+		t.Parallel()
+		x, c := transactional(t)
+		h := newTx(t, c)
+		broken := mongo.TxHandler(c.Store, func(context.Context, *projection.Event) error { panic("as asked") })
+		event := []*projection.Event{{PersistenceID: "a", Shard: 3, Position: 1}}
+		require.Panics(t, func() { _ = broken.(projection.TransactionalHandler).HandleTransaction(t.Context(), h.lease, event, 1) })
+		requireAttempt(t, x.attempts()[0], readRegister, writeRegister, aborts)
+		require.NoError(t, h.handle(t.Context(), 1, 1))
+		h.requireUpTo(t, 1)
+	})
 	t.Run("BeginAgainWhenTheOffsetIsChangedMeanwhile", func(t *testing.T) {
 		t.Parallel()
 		x, c := transactional(t)
