@@ -25,7 +25,7 @@ func (s *Store) read(ctx context.Context, op string, run func(ctx context.Contex
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	work, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	err = run(work, c)
@@ -42,7 +42,7 @@ func (s *Store) write(ctx context.Context, op string, run func(ctx context.Conte
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	work, cancel := lasting(ctx)
 	defer cancel()
 	err = run(work, c)

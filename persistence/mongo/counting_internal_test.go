@@ -21,7 +21,7 @@ func connected(t *testing.T) (*Store, *session) {
 	require.NoError(t, store.Migrate(t.Context()))
 	require.NoError(t, store.Connect(t.Context()))
 	t.Cleanup(func() { require.NoError(t, store.Disconnect(context.Background())) })
-	return store, store.current()
+	return store, store.lifecycle.Current()
 }
 
 // beside returns another store on the same database, as another process has.

@@ -20,7 +20,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	listening, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	go func() {

@@ -8,15 +8,17 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/actorkeep/ego/persistence/internal/lifecycle"
 )
 
 // A session is what lives between Connect and Disconnect.
 type session struct {
+	lifecycle.Calls
 	*config
 	features features
 	journal  *journal
-	calls    sync.WaitGroup // calls under way
-	ended    chan struct{}  // closed by Disconnect, ends what waits
+	ended    chan struct{} // closed by Disconnect, ends what waits
 
 	deletions, states, snapshots, timers, claims, batches, consumers, letters, keyrings *driver.Collection
 
@@ -56,24 +58,10 @@ func (s *Store) open(ctx context.Context) (*session, error) {
 	return c, err
 }
 
-// leave ends a call.
-func (c *session) leave() { c.calls.Done() }
+// end ends what waits.
+func (c *session) end() { close(c.ended) }
 
-// close waits for the calls under way.
-func (c *session) close(ctx context.Context) error {
-	close(c.ended)
-	done := make(chan struct{})
-	go func() {
-		c.calls.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+func (c *session) close() error { return nil }
 
 // features are what a deployment can do beyond what the store needs.
 type features struct {

@@ -45,7 +45,7 @@ func (s *Store) call(ctx context.Context, op string, reads bool, run func(ctx co
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	for attempt := 1; ; attempt++ {
 		err := c.on(ctx, reads, run)
 		if err == nil || attempt == attempts || !worthRepeating(err, reads, attempt) {

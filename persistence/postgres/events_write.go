@@ -75,7 +75,7 @@ func (s *Store) raced(ctx context.Context, conn *pgx.Conn, args []any, cause err
 
 // committed tells listeners of a commit.
 func (s *Store) committed() {
-	if c := s.current(); c != nil {
+	if c := s.lifecycle.Current(); c != nil {
 		c.notifier.committed()
 	}
 }

@@ -33,7 +33,7 @@ func (s *Store) Listen(ctx context.Context, wake func()) error {
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	listening, end := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {

@@ -1,14 +1,11 @@
 package postgres
 
-import (
-	"context"
-	"sync"
-)
+import "github.com/actorkeep/ego/persistence/internal/lifecycle"
 
 // A session is what runs between Connect and Disconnect.
 type session struct {
+	lifecycle.Calls
 	*config
-	calls sync.WaitGroup // calls under way
 
 	ended    chan struct{} // closed by Disconnect, ends what waits for the backend
 	notifier *notifier
@@ -20,22 +17,11 @@ func openSession(c *config) *session {
 	return s
 }
 
-// leave ends a call.
-func (s *session) leave() { s.calls.Done() }
+// end ends what waits for the backend.
+func (s *session) end() { close(s.ended) }
 
-// close waits for the calls under way and stops what runs beside them.
-func (s *session) close(ctx context.Context) error {
-	close(s.ended)
-	done := make(chan struct{})
-	go func() {
-		s.calls.Wait()
-		s.notifier.stop()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// close stops what runs beside the calls.
+func (s *session) close() error {
+	s.notifier.stop()
+	return nil
 }

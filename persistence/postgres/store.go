@@ -2,12 +2,12 @@ package postgres
 
 import (
 	"context"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/persistence/internal/lifecycle"
 )
 
 var (
@@ -25,19 +25,14 @@ var (
 type Store struct {
 	config
 
-	// lifecycle is held by Connect and Disconnect. It is taken before mu.
-	lifecycle chan struct{}
-
-	mu      sync.Mutex
-	session *session // nil while not connected
-	fresh   bool     // neither Connect nor Disconnect was called yet
+	lifecycle *lifecycle.Lifecycle[*session]
 }
 
 // NewStore returns a store that works through the pool of the caller and never closes it. It does not touch the database:
 // [Store.Migrate] creates the tables, [Store.Connect], or the first call without it, checks them. Options that are out of
 // range are reported by both, as [persistence.ErrInvalidArgument].
 func NewStore(pool *pgxpool.Pool, opts ...Option) *Store {
-	return &Store{config: newConfig(pool, opts), lifecycle: make(chan struct{}, 1), fresh: true}
+	return &Store{config: newConfig(pool, opts), lifecycle: lifecycle.New[*session]()}
 }
 
 // Connect checks that the schema is the one that this release works with, and that the store has the shard count that it
@@ -45,38 +40,19 @@ func NewStore(pool *pgxpool.Pool, opts ...Option) *Store {
 // that matches [ErrNotMigrated], [ErrNewerSchema], [ErrForeignSchema] or [ErrUnavailable] when one of them is the reason.
 // Connect is idempotent.
 func (s *Store) Connect(ctx context.Context) error {
-	if err := s.lockLifecycle(ctx); err != nil {
-		return err
-	}
-	defer s.unlockLifecycle()
-	if s.current() != nil {
-		return nil
-	}
-	if err := s.prepare(ctx); err != nil {
-		return s.fail("connect to", err)
-	}
-	s.mu.Lock()
-	s.session, s.fresh = openSession(&s.config), false
-	s.mu.Unlock()
-	return nil
+	return s.lifecycle.Open(ctx, func() (*session, error) {
+		if err := s.prepare(ctx); err != nil {
+			return nil, s.fail("connect to", err)
+		}
+		return openSession(&s.config), nil
+	})
 }
 
 // Disconnect waits for the calls under way and ends what the store itself runs: [Store.Listen] and the sender of
 // notifications. Calls that come later get [persistence.ErrNotConnected]. When ctx ends first, Disconnect returns its
 // error and the rest ends as soon as those calls return. Disconnect is idempotent, and leaves the pool open.
 func (s *Store) Disconnect(ctx context.Context) error {
-	if err := s.lockLifecycle(ctx); err != nil {
-		return err
-	}
-	defer s.unlockLifecycle()
-	s.mu.Lock()
-	old := s.session
-	s.session, s.fresh = nil, false
-	s.mu.Unlock()
-	if old == nil {
-		return nil
-	}
-	return s.fail("disconnect from", old.close(ctx))
+	return s.fail("disconnect from", s.lifecycle.Close(ctx, (*session).end, (*session).close))
 }
 
 const selectShardCount = `SELECT shards FROM ego.store`
@@ -91,55 +67,10 @@ func (s *Store) Ping(ctx context.Context) error {
 // ShardCount returns the number of shards.
 func (s *Store) ShardCount() uint32 { return s.shards }
 
-// current returns the session, or nil.
-func (s *Store) current() *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.session
-}
-
-// enter begins a call, and connects before the first one. The caller ends it with leave.
+// enter begins a call, and connects before the first one. The caller ends it with Leave.
 func (s *Store) enter(ctx context.Context) (*session, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, persistence.DefinitelyNotWritten(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.session == nil && s.fresh {
-		s.mu.Unlock()
-		err := s.Connect(ctx)
-		s.mu.Lock()
-		if err != nil {
-			return nil, persistence.DefinitelyNotWritten(err)
-		}
-	}
-	if s.session == nil {
-		return nil, persistence.ErrNotConnected
-	}
-	s.session.calls.Add(1)
-	return s.session, nil
+	return s.lifecycle.Enter(ctx, s.Connect)
 }
 
 // check returns the error of a call that has nothing to do but may not be made.
-func (s *Store) check(ctx context.Context) error {
-	c, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	c.leave()
-	return nil
-}
-
-func (s *Store) lockLifecycle(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return persistence.DefinitelyNotWritten(err)
-	}
-	select {
-	case s.lifecycle <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return persistence.DefinitelyNotWritten(ctx.Err())
-	}
-}
-
-func (s *Store) unlockLifecycle() { <-s.lifecycle }
+func (s *Store) check(ctx context.Context) error { return s.lifecycle.Check(ctx, s.Connect) }

@@ -49,7 +49,7 @@ func (s *Store) transact(ctx context.Context, op string, fn func(ctx context.Con
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	for attempt := 1; ; attempt++ {
 		err = c.transactOnce(ctx, fn)
 		if err == nil || attempt == attempts || !contended(err) {

@@ -116,7 +116,7 @@ func (s *Store) Scrub(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	if err := c.lock(ctx); err != nil {
 		return s.fail("scrub", err)
 	}

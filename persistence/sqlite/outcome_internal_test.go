@@ -206,7 +206,7 @@ func TestPragmasOnEveryConnection(t *testing.T) { // G1
 	require.NoError(t, err)
 	require.NoError(t, store.Connect(t.Context()))
 	defer func() { require.NoError(t, store.Disconnect(context.Background())) }()
-	c := store.current()
+	c := store.lifecycle.Current()
 	want := map[string]string{"journal_mode": "wal", "synchronous": "2", "wal_autocheckpoint": "10000"}
 
 	check := func(db querier) {

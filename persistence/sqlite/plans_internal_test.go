@@ -24,7 +24,7 @@ func TestQueryPlans(t *testing.T) {
 		selectLastKeyVersion, selectKeyExists, updateDataKey, selectKeyPage, selectLife, selectLiveKeys, destroyDataKey, selectErasing,
 	}, append(writeStatements, readStatements...)...)
 	for _, query := range queries {
-		rows, err := store.current().reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)
+		rows, err := store.lifecycle.Current().reader.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, make([]any, parameters(query))...)
 		require.NoError(t, err, query)
 		for rows.Next() {
 			var (

@@ -22,7 +22,7 @@ func TestRecordTooLarge(t *testing.T) { // G12
 	require.NoError(t, store.Connect(t.Context()))
 	defer func() { require.NoError(t, store.Disconnect(context.Background())) }()
 	const limitLength = 0 // SQLITE_LIMIT_LENGTH
-	conn, err := store.current().writer.Conn(t.Context())
+	conn, err := store.lifecycle.Current().writer.Conn(t.Context())
 	require.NoError(t, err)
 	_, err = modernc.Limit(conn, limitLength, 50_000)
 	require.NoError(t, err)

@@ -48,10 +48,10 @@ func newRewriter(b *testing.B, secure string) *rewriter {
 	require.NoError(b, err)
 	require.NoError(b, store.Connect(b.Context()))
 	b.Cleanup(func() { require.NoError(b, store.Disconnect(context.Background())) })
-	_, err = store.current().writer.ExecContext(b.Context(), "PRAGMA secure_delete = "+secure)
+	_, err = store.lifecycle.Current().writer.ExecContext(b.Context(), "PRAGMA secure_delete = "+secure)
 	require.NoError(b, err)
 	var set int
-	require.NoError(b, store.current().writer.QueryRowContext(b.Context(), "PRAGMA secure_delete").Scan(&set))
+	require.NoError(b, store.lifecycle.Current().writer.QueryRowContext(b.Context(), "PRAGMA secure_delete").Scan(&set))
 	require.Equal(b, secure == "ON", set == 1)
 	return &rewriter{store: store, secure: secure}
 }

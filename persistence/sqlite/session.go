@@ -5,7 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"os"
-	"sync"
+
+	"github.com/actorkeep/ego/persistence/internal/lifecycle"
 )
 
 // readers is the size of the pool that the store reads with.
@@ -13,6 +14,7 @@ const readers = 4
 
 // A session is what is open between Connect and Disconnect.
 type session struct {
+	lifecycle.Calls
 	*config
 	file os.FileInfo // the file as it was opened
 
@@ -25,7 +27,6 @@ type session struct {
 
 	slot     chan struct{} // held by the one who uses the writer
 	unsynced bool          // its commits do not sync
-	calls    sync.WaitGroup
 }
 
 // openSession opens the file and prepares it.
@@ -90,8 +91,8 @@ func (s *session) close() error {
 	return err
 }
 
-// leave ends a call.
-func (s *session) leave() { s.calls.Done() }
+// end has nothing to do, as no call waits for what never comes.
+func (s *session) end() {}
 
 // checkTarget refuses early what SQLite would refuse without a reason. It must not open the file: closing it again would
 // drop the POSIX locks that other connections of this process hold on it.

@@ -67,7 +67,7 @@ func (s *Store) read(ctx context.Context, op, query string, scan func(rows *sql.
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	rows, err := c.reads.query(ctx, query, args...)
 	if err != nil {
 		return s.fail(op, err)

@@ -3,10 +3,10 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"sync"
 
 	"github.com/actorkeep/ego/offsetstore"
 	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/persistence/internal/lifecycle"
 )
 
 var (
@@ -23,13 +23,8 @@ var (
 type Store struct {
 	config
 
-	// lifecycle is held by Connect and Disconnect. It is taken before mu.
-	lifecycle chan struct{}
-
-	mu      sync.Mutex
-	session *session // nil while not connected
-	fresh   bool     // neither Connect nor Disconnect was called yet
-	closed  *sql.DB  // what DB returns while not connected
+	lifecycle *lifecycle.Lifecycle[*session]
+	closed    *sql.DB // what DB returns while not connected
 }
 
 // Open checks the path and the options; it does not touch the file, which [Store.Connect], or the first call without it,
@@ -48,7 +43,7 @@ func Open(path string, opts ...Option) (*Store, error) {
 	if err := closed.Close(); err != nil {
 		return nil, config.fail("open", err)
 	}
-	return &Store{config: config, lifecycle: make(chan struct{}, 1), fresh: true, closed: closed}, nil
+	return &Store{config: config, lifecycle: lifecycle.New[*session](), closed: closed}, nil
 }
 
 // Connect opens the file, creates it when there is none, and brings its schema up to date; any number of processes may
@@ -56,49 +51,17 @@ func Open(path string, opts ...Option) (*Store, error) {
 // [Error] that names the path and matches [ErrLocked], [ErrForeignFile], [ErrNewerSchema] or [ErrNotWritable] when one
 // of them is the reason. A lock of somebody else is waited for as long as [WithBusyTimeout] says. Connect is idempotent.
 func (s *Store) Connect(ctx context.Context) error {
-	if err := s.lockLifecycle(ctx); err != nil {
-		return err
-	}
-	defer s.unlockLifecycle()
-	if s.current() != nil {
-		return nil
-	}
-	opened, err := openSession(ctx, &s.config)
-	if err != nil {
-		return s.fail("connect to", err)
-	}
-	s.mu.Lock()
-	s.session, s.fresh = opened, false
-	s.mu.Unlock()
-	return nil
+	return s.lifecycle.Open(ctx, func() (*session, error) {
+		opened, err := openSession(ctx, &s.config)
+		return opened, s.fail("connect to", err)
+	})
 }
 
 // Disconnect waits for the calls under way and closes the file; calls that come later get [persistence.ErrNotConnected].
 // When ctx ends first, Disconnect returns its error and the file is closed as soon as those calls return. Disconnect is
 // idempotent.
 func (s *Store) Disconnect(ctx context.Context) error {
-	if err := s.lockLifecycle(ctx); err != nil {
-		return err
-	}
-	defer s.unlockLifecycle()
-	s.mu.Lock()
-	old := s.session
-	s.session, s.fresh = nil, false
-	s.mu.Unlock()
-	if old == nil {
-		return nil
-	}
-	done := make(chan error, 1)
-	go func() {
-		old.calls.Wait()
-		done <- old.close()
-	}()
-	select {
-	case err := <-done:
-		return s.fail("disconnect from", err)
-	case <-ctx.Done():
-		return s.fail("disconnect from", ctx.Err())
-	}
+	return s.fail("disconnect from", s.lifecycle.Close(ctx, (*session).end, (*session).close))
 }
 
 // Ping reads from the file and returns nil when that works and the path still names it.
@@ -107,7 +70,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer c.leave()
+	defer c.Leave()
 	if err := c.checkFile(); err != nil {
 		return s.fail("ping", err)
 	}
@@ -129,59 +92,14 @@ func (s *Store) DB() *sql.DB {
 	if err != nil {
 		return s.closed
 	}
-	defer c.leave()
+	defer c.Leave()
 	return c.user
 }
 
-// current returns the session, or nil.
-func (s *Store) current() *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.session
-}
-
-// enter begins a call, and connects before the first one. The caller ends it with leave.
+// enter begins a call, and connects before the first one. The caller ends it with Leave.
 func (s *Store) enter(ctx context.Context) (*session, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, persistence.DefinitelyNotWritten(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.session == nil && s.fresh {
-		s.mu.Unlock()
-		err := s.Connect(ctx)
-		s.mu.Lock()
-		if err != nil {
-			return nil, persistence.DefinitelyNotWritten(err)
-		}
-	}
-	if s.session == nil {
-		return nil, persistence.ErrNotConnected
-	}
-	s.session.calls.Add(1)
-	return s.session, nil
+	return s.lifecycle.Enter(ctx, s.Connect)
 }
 
 // check returns the error of a call that has nothing to do but may not be made.
-func (s *Store) check(ctx context.Context) error {
-	c, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	c.leave()
-	return nil
-}
-
-func (s *Store) lockLifecycle(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return persistence.DefinitelyNotWritten(err)
-	}
-	select {
-	case s.lifecycle <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return persistence.DefinitelyNotWritten(ctx.Err())
-	}
-}
-
-func (s *Store) unlockLifecycle() { <-s.lifecycle }
+func (s *Store) check(ctx context.Context) error { return s.lifecycle.Check(ctx, s.Connect) }

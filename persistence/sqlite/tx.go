@@ -51,7 +51,7 @@ func (s *Store) write(ctx context.Context, w write) error {
 	}
 	t, err := c.begin(ctx, w.unsynced)
 	if err != nil {
-		c.leave()
+		c.Leave()
 		return persistence.DefinitelyNotWritten(s.fail(w.op, err))
 	}
 	defer t.abandon() // when run panics
@@ -110,7 +110,7 @@ func (s *session) sync(on bool) error {
 // end gives the writer back and ends the call.
 func (t *tx) end() {
 	t.session.unlock()
-	t.session.leave()
+	t.session.Leave()
 }
 
 func (t *tx) abandon() {
