@@ -94,3 +94,31 @@ func TestMetricValuesAreThoseDocumented(t *testing.T) { // G12
 		require.ElementsMatch(t, l.is, l.listed(t, string(text)), "%s: left is the code, right is docs/metrics.md", l.what)
 	}
 }
+
+// TestAttributesAreThoseDocumented holds the attributes of metrics and spans that docs/metrics.md names against those that the
+// code gives. Those of messaging are documented by their prefix.
+func TestAttributesAreThoseDocumented(t *testing.T) { // G12
+	t.Parallel()
+	page, err := os.ReadFile("docs/metrics.md")
+	require.NoError(t, err)
+	key := regexp.MustCompile(`^(?:ego|db|server)\.[a-z]+(?:[._][a-z]+)*$`)
+	instruments := documented(t)
+	said := map[string]bool{}
+	for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(string(page), -1) {
+		if _, known := instruments[quoted[1]]; !known && key.MatchString(quoted[1]) {
+			said[quoted[1]] = true
+		}
+	}
+	given := map[string]bool{}
+	for _, files := range parseTree(t, func(path string) bool {
+		return filepath.Dir(path) == filepath.Join("internal", "telemetry") && !isTestFile(path)
+	}) {
+		for text := range stringLiterals(files) {
+			if _, known := instruments[text]; !known && key.MatchString(text) {
+				given[text] = true
+			}
+		}
+	}
+	require.Greater(t, len(given), 10)
+	require.Equal(t, slices.Sorted(maps.Keys(given)), slices.Sorted(maps.Keys(said)), "left is the code, right is docs/metrics.md")
+}
