@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/actorkeep/ego"
 	"github.com/actorkeep/ego/egopb"
@@ -57,6 +58,37 @@ func TestSizesOfBatches(t *testing.T) {
 		require.Equal(t, "b", invalid.PersistenceID)
 		require.NoError(t, store.DeleteEvents(t.Context(), "a", 1))
 		require.Empty(t, replay(t, beside, "a", 1))
+	})
+	t.Run("StatesAndSnapshotsAreKeptUpToTheLimit", func(t *testing.T) { // G1
+		t.Parallel()
+		const limit = document - (64+8)<<10
+		database := mongotest.Database(t)
+		store, _ := connect(t, database)
+		beside, _ := connect(t, database)
+		state := &egopb.DurableState{PersistenceId: "a", Revision: 1, State: newEvent("a", 1).GetPayload()}
+		snapshot := &egopb.Snapshot{PersistenceId: "a", SequenceNumber: 1, State: newEvent("a", 1).GetPayload()}
+		for record, payload := range map[proto.Message]*anypb.Any{state: state.GetState(), snapshot: snapshot.GetState()} {
+			payload.Value = make([]byte, limit-100)
+			payload.Value = make([]byte, len(payload.GetValue())+limit-proto.Size(record)+1) // one byte too many
+		}
+		for _, err := range []error{store.WriteState(t.Context(), state), store.WriteSnapshot(t.Context(), snapshot)} {
+			var invalid *persistence.InvalidRecordError
+			require.ErrorAs(t, err, &invalid)
+			require.Equal(t, "a", invalid.PersistenceID)
+			require.ErrorContains(t, err, fmt.Sprintf("the record of %d bytes", limit+1))
+			require.True(t, persistence.NotWritten(err))
+		}
+		for _, payload := range []*anypb.Any{state.GetState(), snapshot.GetState()} {
+			payload.Value = payload.GetValue()[1:]
+		}
+		require.NoError(t, store.WriteState(t.Context(), state))
+		require.NoError(t, store.WriteSnapshot(t.Context(), snapshot))
+		kept, err := beside.GetLatestState(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, kept.GetState().GetValue(), len(state.GetState().GetValue()))
+		taken, err := beside.GetLatestSnapshot(t.Context(), "a")
+		require.NoError(t, err)
+		require.Len(t, taken.GetState().GetValue(), len(snapshot.GetState().GetValue()))
 	})
 	t.Run("WhatGathersIsSplit", func(t *testing.T) { // G1
 		t.Parallel()
