@@ -124,7 +124,7 @@ demo: ## Run the bank example in BANK_DIR
 .PHONY: crash
 crash: ferretdb ## Kill the bank example ROUNDS times, on SQLite and on FerretDB, and check that it lost nothing
 	go run ./examples/bank/crash -rounds $(ROUNDS)
-	go run ./examples/bank/crash -rounds $(ROUNDS) -mongo -accounts 24 -transfers 100 -longest 1500ms
+	go run ./examples/bank/crash -rounds $(ROUNDS) -mongo -accounts 24 -transfers 100 -longest 800ms
 
 .PHONY: fight
 fight: services ## Let two PostgreSQL stores fight for the same entities for FIGHT

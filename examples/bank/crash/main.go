@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/actorkeep/ego/examples/bank/internal/audit"
@@ -43,7 +44,7 @@ func main() {
 	flag.IntVar(&p.rounds, "rounds", 20, "how often the bank is killed")
 	flag.IntVar(&p.accounts, "accounts", 200, "accounts of the bank")
 	flag.IntVar(&p.transfers, "transfers", 1000, "transfers of the last round, in which nobody is killed")
-	flag.DurationVar(&p.longest, "longest", 4*time.Second, "longest time until the bank is killed")
+	flag.DurationVar(&p.longest, "longest", 4*time.Second, "longest time that the bank works until it is killed")
 	flag.Uint64Var(&p.seed, "seed", uint64(time.Now().UnixNano()), "seed of the random moments")
 	flag.Parse()
 	if err := run(p, *private); err != nil {
@@ -111,11 +112,11 @@ func (p *plan) crash() error {
 	random := rand.New(rand.NewPCG(p.seed, 0))
 	var acks []teller.Ack
 	for round := range p.rounds {
-		after := time.Duration(random.Int64N(int64(p.longest)))
+		k := &kill{after: time.Duration(random.Int64N(int64(p.longest)))}
 		if random.IntN(4) == 0 {
-			after = time.Duration(random.Int64N(int64(200 * time.Millisecond))) // while it starts or recovers
+			k = &kill{after: time.Duration(random.Int64N(int64(200 * time.Millisecond))), early: true}
 		}
-		told, err := p.runBank(fmt.Sprintf("%d-%d", p.seed, round), 10_000_000, after)
+		told, err := p.runBank(fmt.Sprintf("%d-%d", p.seed, round), 10_000_000, k)
 		if err != nil {
 			return err
 		}
@@ -124,10 +125,10 @@ func (p *plan) crash() error {
 		if err != nil {
 			return fmt.Errorf("round %d, the bank is in %v: %w", round+1, p.place, err)
 		}
-		fmt.Printf("round %2d: killed after %4d ms, %6d acknowledged, in all %7d of %7d events, %2d transfers under way\n",
-			round+1, after.Milliseconds(), len(told), report.Acks, report.Events, report.InFlight)
+		fmt.Printf("round %2d: killed %-23v %6d acknowledged, in all %7d of %7d events, %2d transfers under way\n",
+			round+1, k, len(told), report.Acks, report.Events, report.InFlight)
 	}
-	told, err := p.runBank(fmt.Sprintf("%d-last", p.seed), p.transfers, 0)
+	told, err := p.runBank(fmt.Sprintf("%d-last", p.seed), p.transfers, nil)
 	if err != nil {
 		return err
 	}
@@ -142,8 +143,22 @@ func (p *plan) crash() error {
 	return nil
 }
 
-// runBank runs the bank once and returns what it acknowledged. It is killed after a time, unless that is zero.
-func (p *plan) runBank(run string, transfers int, killAfter time.Duration) ([]teller.Ack, error) {
+// A kill is when the bank is killed: some time after its first acknowledgement, or early, after it was started, while it opens
+// the store and recovers.
+type kill struct {
+	after time.Duration
+	early bool
+}
+
+func (k *kill) String() string {
+	if k.early {
+		return fmt.Sprintf("%4d ms after its start", k.after.Milliseconds())
+	}
+	return fmt.Sprintf("%4d ms into its work", k.after.Milliseconds())
+}
+
+// runBank runs the bank once and returns what it acknowledged. It is killed, unless k is nil.
+func (p *plan) runBank(run string, transfers int, k *kill) ([]teller.Ack, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -160,19 +175,30 @@ func (p *plan) runBank(run string, transfers int, killAfter time.Duration) ([]te
 	if err := worker.Start(); err != nil {
 		return nil, err
 	}
-	if killAfter > 0 {
-		timer := time.AfterFunc(killAfter, func() { _ = worker.Process.Kill() })
+	begin := func() {}
+	if k != nil {
+		timer := time.AfterFunc(time.Hour, func() { _ = worker.Process.Kill() })
 		defer timer.Stop()
+		begin = sync.OnceFunc(func() { timer.Reset(k.after) })
+		if k.early {
+			begin()
+		}
 	}
-	acks, err := readAcks(out)
-	if waited := worker.Wait(); err == nil && killAfter == 0 {
+	acks, err := readAcks(out, begin)
+	if waited := worker.Wait(); err == nil && !killed(waited, k) {
 		err = waited
 	}
 	return acks, err
 }
 
-// readAcks reads lines until the end. The last one may have been cut.
-func readAcks(r io.Reader) ([]teller.Ack, error) {
+// killed reports whether a bank ended as it was meant to.
+func killed(err error, k *kill) bool {
+	exited, ok := errors.AsType[*exec.ExitError](err)
+	return ok && k != nil && !exited.Exited()
+}
+
+// readAcks reads lines until the end, and tells of each. The last one may have been cut.
+func readAcks(r io.Reader, told func()) ([]teller.Ack, error) {
 	var acks []teller.Ack
 	lines := bufio.NewReader(r)
 	for {
@@ -188,5 +214,6 @@ func readAcks(r io.Reader) ([]teller.Ack, error) {
 			return nil, fmt.Errorf("line %q: %w", line, err)
 		}
 		acks = append(acks, ack)
+		told()
 	}
 }
