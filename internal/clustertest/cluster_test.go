@@ -84,7 +84,7 @@ func prepareCluster(t testing.TB, n int, change ...func(i int, spec *nodeSpec)) 
 		for _, apply := range change {
 			apply(i, &spec)
 		}
-		if spec.URL == "" {
+		if spec.URL == "" && spec.Mongo == "" {
 			spec.URL, spec.Schema = shared()
 		}
 		c.nodes = append(c.nodes, newNode(t, fmt.Sprint("node-", i), spec))

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/actorkeep/ego/internal/mongotest"
 )
 
 // Nothing is lost, doubled or out of order whatever happens to a node, and every entity answers again.
@@ -37,6 +39,27 @@ func TestKill(t *testing.T) { // G1, G2, G8
 		c.awaitMembers(3, c.nodes...)
 		l.awaitAll("the return")
 	}
+	l.check()
+}
+
+// Nodes die and hang on MongoDB as well, whose store keeps positions and numbers in ways of its own.
+func TestOnMongoDB(t *testing.T) { // G1, G2, G8
+	url, database := mongotest.URL(t), mongotest.Database(t)
+	c := newCluster(t, 3, func(_ int, spec *nodeSpec) { spec.Mongo, spec.Schema = url, database })
+	l := c.startLoad(6, 12)
+	l.awaitAll("the start")
+	c.nodes[2].kill()
+	l.awaitAll("kill -9")
+	c.nodes[2].start()
+	c.awaitMembers(3, c.nodes...)
+	l.awaitAll("the return")
+	c.nodes[1].signal(syscall.SIGSTOP)
+	c.nodes[1].out.Store(true)
+	l.awaitAll("SIGSTOP")
+	c.nodes[1].signal(syscall.SIGCONT)
+	c.nodes[1].out.Store(false)
+	c.awaitMembers(3, c.nodes...)
+	l.awaitAll("SIGCONT")
 	l.check()
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/actorkeep/ego/internal/mongotest"
 	"github.com/actorkeep/ego/internal/pgtest"
 )
 
@@ -18,5 +19,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(pgtest.Main(m))
+	goleak.VerifyTestMain(mongotest.Main(pgtest.Main(m)))
 }

@@ -13,12 +13,15 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/tochemey/goakt/v3/discovery/static"
+	driver "go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/actorkeep/ego"
 	"github.com/actorkeep/ego/internal/chaos/wallclock"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
 	"github.com/actorkeep/ego/persistence"
+	"github.com/actorkeep/ego/persistence/mongo"
 	"github.com/actorkeep/ego/persistence/postgres"
 	"github.com/actorkeep/ego/persistence/sqlite"
 )
@@ -29,6 +32,7 @@ const nodeEnv = "EGO_CLUSTER_NODE"
 // nodeSpec says what a node process does.
 type nodeSpec struct {
 	SQLite         string // path of the file; empty: PostgreSQL
+	Mongo          string // connection string, in place of PostgreSQL; Schema is the database
 	URL, Schema    string
 	Control        string // unix socket, which works from every network namespace
 	Host           string
@@ -140,13 +144,26 @@ func runNode(encoded string) error {
 
 func openStore(spec *nodeSpec) (persistence.EventsStore, func(), error) {
 	ctx := context.Background()
-	if spec.SQLite != "" {
+	switch {
+	case spec.SQLite != "":
 		store, err := sqlite.Open(spec.SQLite)
 		if err != nil {
 			return nil, nil, err
 		}
 		return store, func() { _ = store.Disconnect(ctx) }, store.Connect(ctx)
+	case spec.Mongo != "":
+		client, err := driver.Connect(options.Client().ApplyURI(spec.Mongo))
+		if err != nil {
+			return nil, nil, err
+		}
+		store := mongo.NewStore(client, spec.Schema)
+		closeStore := func() { _ = errors.Join(store.Disconnect(ctx), client.Disconnect(ctx)) }
+		return store, closeStore, errors.Join(store.Migrate(ctx), store.Connect(ctx))
 	}
+	return openPostgres(ctx, spec)
+}
+
+func openPostgres(ctx context.Context, spec *nodeSpec) (persistence.EventsStore, func(), error) {
 	config, err := pgxpool.ParseConfig(spec.URL)
 	if err != nil {
 		return nil, nil, err
