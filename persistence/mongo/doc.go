@@ -28,8 +28,10 @@
 // thus without a gap and visible in order by construction, and the fence holds between processes with no other index.
 //
 // A document has at most 16 MB, and so has a call; the engine's batches are far smaller. One process has one insert
-// under way; what is called meanwhile waits. Processes that write at the same time take turns by losing a number now and
-// then, which costs the loser one read and one more insert.
+// under way; what is called meanwhile waits. Processes that write at the same time lose a number now and then, which costs the
+// loser a read and one more insert. One that writes without a rest would win every number, as its next batch is on the way
+// before the others have read the last one: a writer that has lost twice asks for a turn, and who writes all the time looks for
+// that every 20 ms and waits until it has written.
 //
 // The newest 16 MB of the log stay in memory, so consumers of a busy process read their events without the server. A reader
 // further back finds its place by a binary search over the log and reads on from there by pages, of which the server returns

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	driver "go.mongodb.org/mongo-driver/v2/mongo"
@@ -121,27 +122,43 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for attempt := 0; ; attempt++ {
+	if err := j.grant(work); err != nil {
+		return err
+	}
+	if j.turns.begin(time.Now()) {
+		looked := j.turns.look(work)
+		defer looked()
+	}
+	defer func() { j.turns.ended = time.Now() }()
+	for losses := 1; ; losses++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		at, err := j.admit(work, b)
-		if err != nil {
+		if done, err := j.attempt(work, b); done || err != nil {
 			return err
 		}
-		if err := j.register(work, b); err != nil {
-			return err
+		if err := j.follow(work); err != nil {
+			return errors.Join(ErrContended, err)
 		}
-		done, err := j.insert(work, b, at)
-		if done || err != nil {
-			return err
+		if losses < lossesToAsk {
+			continue
 		}
-		if attempt > 2 {
-			if err := pause(work, attempt); err != nil {
-				return errors.Join(ErrContended, err)
-			}
+		if err := j.await(work, b.token); err != nil {
+			return errors.Join(ErrContended, err)
 		}
 	}
+}
+
+// attempt tries once to append a batch, and reports false when another one was first.
+func (j *journal) attempt(ctx context.Context, b *batch) (bool, error) {
+	at, err := j.admit(ctx, b)
+	if err != nil {
+		return false, err
+	}
+	if err := j.register(ctx, b); err != nil {
+		return false, err
+	}
+	return j.insert(ctx, b, at)
 }
 
 // insert tries to put the batch where it was admitted, and reports false when another one was first. While the outcome of an

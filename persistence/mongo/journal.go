@@ -33,6 +33,7 @@ type journal struct {
 	log      *driver.Collection
 	entities *driver.Collection
 	slot     chan struct{} // held by the one who appends
+	turns    turns
 	sync     syncing
 
 	mu     sync.Mutex
@@ -46,7 +47,8 @@ type journal struct {
 
 // openJournal finds the end of the log.
 func openJournal(ctx context.Context, c *config) (*journal, error) {
-	j := &journal{config: c, log: c.collection(logCollection), entities: c.collection(entityCollection), slot: make(chan struct{}, 1), sync: newSyncing(), heads: make([]uint64, c.shards)}
+	j := &journal{config: c, log: c.collection(logCollection), entities: c.collection(entityCollection), slot: make(chan struct{}, 1),
+		turns: turns{asked: c.collection(turnCollection)}, sync: newSyncing(), heads: make([]uint64, c.shards)}
 	raw, err := j.log.FindOne(ctx, bson.D{}, options.FindOne().SetSort(bson.D{{Key: "_id", Value: -1}})).Raw()
 	if errors.Is(err, driver.ErrNoDocuments) {
 		j.known.complete = true
@@ -85,6 +87,11 @@ func (j *journal) readOn(ctx context.Context) error {
 			return err
 		}
 	}
+	return j.follow(ctx)
+}
+
+// follow reads the log to its end by pages, which is the fastest way to what others write at this moment.
+func (j *journal) follow(ctx context.Context) error {
 	for {
 		number, _ := j.next()
 		n := 0

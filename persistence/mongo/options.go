@@ -72,6 +72,7 @@ func (c *config) validate() error {
 const (
 	metaCollection     = "ego_meta"
 	logCollection      = "ego_log"
+	turnCollection     = "ego_turns"
 	entityCollection   = "ego_entities"
 	deletionCollection = "ego_deletions"
 	stateCollection    = "ego_states"

@@ -22,7 +22,7 @@ func TestOperationsNameEveryIndex(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{metaCollection, logCollection, entityCollection, deletionCollection, stateCollection, snapshotCollection,
+	for _, name := range []string{metaCollection, logCollection, turnCollection, entityCollection, deletionCollection, stateCollection, snapshotCollection,
 		timerCollection, claimCollection, batchCollection, consumerCollection, keyringCollection, letterCollection} {
 		require.Contains(t, rows, "`"+name+"`", "docs/operations.md does not say what it is for")
 	}
