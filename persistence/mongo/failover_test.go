@@ -167,7 +167,7 @@ func TestStepDownsUnderTheDriver(t *testing.T) { // G1
 	}
 }
 
-// TestStepDownsOfOtherWrites is TestStepDowns for states and offsets, whose inserts are the fence as well.
+// TestStepDownsOfOtherWrites is TestStepDowns for states, timers and offsets, whose inserts are the fence as well.
 func TestStepDownsOfOtherWrites(t *testing.T) { // G2, G5, G9
 	t.Parallel()
 	for name, c := range stepDowns() {
@@ -184,6 +184,19 @@ func TestStepDownsOfOtherWrites(t *testing.T) { // G2, G5, G9
 					require.NoError(t, err)
 					require.LessOrEqual(t, state.GetPosition(), uint64(1))
 					return state.GetRevision() == 1
+				})
+			})
+			t.Run("Timer", func(t *testing.T) {
+				t.Parallel()
+				a := &ambush{collection: "ego_timers"}
+				store, _, _ := replicated(t, mongotest.Database(t), "&retryWrites=false", a.judge)
+				requireOutcome(t, a, c, func(ctx context.Context) error {
+					return store.ScheduleTimers(ctx, []*egopb.Timer{{Owner: "a", Name: "one", DueUnixNano: 1}})
+				}, func() bool {
+					timers, err := store.OwnerTimers(t.Context(), "a")
+					require.NoError(t, err)
+					require.LessOrEqual(t, len(timers), 1)
+					return len(timers) == 1
 				})
 			})
 			t.Run("Offset", func(t *testing.T) {
