@@ -15,6 +15,7 @@ import (
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/testaccount"
 	"github.com/actorkeep/ego/internal/testpb"
+	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/persistence/persistencetest"
 )
 
@@ -56,12 +57,12 @@ func (c *crashing) WriteEvents(ctx context.Context, events []*egopb.Event) error
 	if !c.at(c.writes, events) {
 		return c.Backend.WriteEvents(ctx, events)
 	}
-	c.armed = false
 	if c.after {
-		if err := c.Backend.WriteEvents(ctx, events); err != nil {
-			return err
+		if err := c.Backend.WriteEvents(ctx, events); err != nil && persistence.NotWritten(err) {
+			return err // the next attempt is the last
 		}
 	}
+	c.armed = false
 	c.faults.On(persistencetest.AnyOperation).Fail(errCrashed)
 	close(c.crashed)
 	return errCrashed
