@@ -137,7 +137,7 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 		if done, err := j.attempt(work, b); done || err != nil {
 			return err
 		}
-		if err := j.follow(work); err != nil {
+		if err := j.readOn(work); err != nil {
 			return errors.Join(ErrContended, err)
 		}
 		if losses < lossesToAsk {

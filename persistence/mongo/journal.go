@@ -78,20 +78,10 @@ func (j *journal) catchUp(ctx context.Context) error { return j.sync.do(ctx, j.r
 // readOn reads the log to its end.
 func (j *journal) readOn(ctx context.Context) error {
 	for range probes {
-		number, _ := j.next()
-		found, err := j.fetch(ctx, number)
-		if found == nil || err != nil {
-			return err
-		}
-		if err := j.apply(found); err != nil {
+		if found, err := j.readOne(ctx); !found || err != nil {
 			return err
 		}
 	}
-	return j.follow(ctx)
-}
-
-// follow reads the log to its end by pages, which is the fastest way to what others write at this moment.
-func (j *journal) follow(ctx context.Context) error {
 	for {
 		number, _ := j.next()
 		n := 0
@@ -103,6 +93,16 @@ func (j *journal) follow(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// readOne reads the next batch, and reports whether there is one.
+func (j *journal) readOne(ctx context.Context) (bool, error) {
+	number, _ := j.next()
+	found, err := j.fetch(ctx, number)
+	if found == nil || err != nil {
+		return false, err
+	}
+	return true, j.apply(found)
 }
 
 // fetch returns a batch, nil when there is none of that number.

@@ -14,8 +14,8 @@ import (
 const (
 	busyGap     = 5 * time.Millisecond   // appends with less between them follow each other
 	lookAround  = 20 * time.Millisecond  // how long appends follow each other before their writer looks for others
-	longestTurn = 50 * time.Millisecond  // how long a writer waits for one that it grants a turn
-	longestAsk  = 200 * time.Millisecond // how long one that asks waits for a turn before it tries without
+	longestTurn = 500 * time.Millisecond // how long a writer waits for one that it grants a turn
+	longestAsk  = 300 * time.Millisecond // how long one that asks waits for a turn before it tries without
 	mostTurns   = 16                     // how many turns are granted one after another
 	lossesToAsk = 2                      // how often a writer loses before it asks
 )
@@ -74,46 +74,43 @@ func (j *journal) grant(ctx context.Context) error {
 		if err != nil || granted.DeletedCount == 0 {
 			continue // it no longer asks
 		}
-		before, _ := j.next()
-		if err := j.until(ctx, longestTurn, func() bool { now, _ := j.next(); return now != before }); err != nil {
+		if err := j.awaitAnother(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// await asks for a turn and waits until it is granted, or nobody writes.
+// awaitAnother waits until the log has another batch.
+func (j *journal) awaitAnother(ctx context.Context) error {
+	for end := time.Now().Add(longestTurn); time.Now().Before(end); {
+		if err := pause(ctx, 1); err != nil {
+			return err
+		}
+		if found, err := j.readOne(ctx); found || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await asks for a turn and waits until it is granted, or nobody writes. The log is read to its end then.
 func (j *journal) await(ctx context.Context, token []byte) error {
 	one := turnOf(token)
 	if _, err := j.turns.asked.InsertOne(ctx, one); err != nil {
 		return pause(ctx, 3)
 	}
-	granted := false
-	last, _ := j.next()
-	err := j.until(ctx, longestAsk, func() bool {
-		granted = errors.Is(j.turns.asked.FindOne(ctx, one).Err(), driver.ErrNoDocuments)
-		before := last
-		last, _ = j.next()
-		return granted || last == before
-	})
-	if !granted {
-		_, _ = j.turns.asked.DeleteOne(ctx, one)
-	}
-	return err
-}
-
-// until follows the log until something is so, but not for longer than a time.
-func (j *journal) until(ctx context.Context, longest time.Duration, so func() bool) error {
-	for end := time.Now().Add(longest); time.Now().Before(end); {
+	for end := time.Now().Add(longestAsk); time.Now().Before(end); {
 		if err := pause(ctx, 1); err != nil {
 			return err
 		}
-		if err := j.follow(ctx); err != nil {
-			return err
+		if errors.Is(j.turns.asked.FindOne(ctx, one).Err(), driver.ErrNoDocuments) {
+			return j.readOn(ctx) // granted
 		}
-		if so() {
-			return nil
+		if found, err := j.readOne(ctx); !found || err != nil {
+			break // nobody writes
 		}
 	}
-	return nil
+	_, _ = j.turns.asked.DeleteOne(ctx, one)
+	return j.readOn(ctx)
 }
