@@ -7,14 +7,16 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/persistence"
 )
 
-// A page of a replay has at least replayPage events, or replayBytes, when there are as many.
+// A page of a replay has at least replayPage events, or replayBytes, when there are as many. Batches may have far more of
+// other entities, which are not kept.
 const (
-	replayPage  = 2000
+	replayPage  = 10_000
 	replayBytes = 4 << 20
 )
 
@@ -92,10 +94,10 @@ func (p *replayedPage) add(e *entry) (bool, error) {
 			return false, fmt.Errorf("the journal of %q has number %d where %d belongs", p.id, event.GetSequenceNumber(), p.next)
 		}
 		if p.next++; !event.GetDeleted() {
-			p.events = append(p.events, event)
+			p.events, p.size = append(p.events, event), p.size+proto.Size(event)
 		}
 	}
-	p.entry, p.size = e.number+1, p.size+len(e.raw)
+	p.entry = e.number + 1
 	return !p.full() && p.next <= p.to, nil
 }
 

@@ -281,3 +281,25 @@ func TestTxHandler(t *testing.T) {
 		require.Equal(t, uint64(1), offsets[0].GetPosition())
 	})
 }
+
+// A replay is read page by page, whatever else the batches of an entity hold, and goes on where a page ended.
+func TestReplayByPages(t *testing.T) {
+	t.Parallel()
+	database := mongotest.Database(t)
+	store, _ := connect(t, database)
+	large := func(id string, number uint64) *egopb.Event {
+		event := newEvent(id, number)
+		event.Payload.Value = make([]byte, 1<<20)
+		return event
+	}
+	want := []uint64{}
+	for number := uint64(1); number <= 11; number++ {
+		require.NoError(t, store.WriteEvents(t.Context(), []*egopb.Event{large("a", number), large("b", number), newEvent("c", number)}))
+		want = append(want, number)
+	}
+	require.NoError(t, store.DeleteEvents(t.Context(), "b", 6)) // in the middle of its second page
+	other, _ := connect(t, database)                            // which has nothing of it in memory
+	require.Equal(t, want, replay(t, other, "a", 1))
+	require.Equal(t, want[6:], replay(t, other, "b", 1))
+	require.Equal(t, want[3:], replay(t, other, "c", 4))
+}
