@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -62,6 +63,14 @@ func lasting(ctx context.Context) (context.Context, context.CancelFunc) {
 		}
 	})
 	return work, func() { stop(); cancel() }
+}
+
+// contended is the error of a call whose context has ended after it has lost so many times.
+func contended(losses int, err error) error {
+	if losses == 0 {
+		return err
+	}
+	return errors.Join(ErrContended, err)
 }
 
 // pause waits a little, longer with each attempt, or returns the error of the context when that ends first.

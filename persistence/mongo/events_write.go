@@ -132,7 +132,7 @@ func (j *journal) append(ctx, work context.Context, b *batch) error {
 	defer func() { j.turns.ended = time.Now() }()
 	for losses := 1; ; losses++ {
 		if err := ctx.Err(); err != nil {
-			return err
+			return contended(losses-1, err)
 		}
 		if done, err := j.attempt(work, b); done || err != nil {
 			return err
@@ -181,7 +181,7 @@ func (j *journal) insert(ctx context.Context, b *batch, at slot) (bool, error) {
 			}
 			if stored == nil { // a majority does not have it yet, or never will
 				if err := pause(ctx, attempt); err != nil {
-					return false, unknownIf(open, err)
+					return false, unknownIf(open, contended(1, err))
 				}
 				continue
 			}

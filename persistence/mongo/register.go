@@ -87,7 +87,7 @@ func (c *session) update(ctx, work context.Context, consumer string, shards []ui
 	pending := shards
 	for attempt := 0; len(pending) > 0; attempt++ {
 		if err := ctx.Err(); err != nil && !u.open {
-			return u.failed(err)
+			return u.failed(contended(attempt, err))
 		}
 		left, err := u.round(work, pending)
 		if err != nil && !u.again(err) {

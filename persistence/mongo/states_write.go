@@ -55,8 +55,8 @@ func (c *session) putState(ctx, work context.Context, w *stateWrite) error {
 	shard := persistence.ShardOf(w.id, c.shards)
 	open := false
 	for attempt := 0; ; attempt++ {
-		if !open && ctx.Err() != nil {
-			return ctx.Err()
+		if err := ctx.Err(); err != nil && !open {
+			return contended(attempt, err)
 		}
 		stored, last, err := c.stateBefore(work, w.id, shard)
 		if err != nil {

@@ -3,6 +3,7 @@ package mongo_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/actorkeep/ego/egopb"
 	"github.com/actorkeep/ego/internal/mongotest"
+	"github.com/actorkeep/ego/persistence"
 	"github.com/actorkeep/ego/persistence/mongo"
 )
 
@@ -66,4 +68,40 @@ func TestTurns(t *testing.T) { // G12
 	end := writeOn(t, one, "unmoved")
 	defer end()
 	require.Eventually(t, func() bool { return len(replay(t, third, "unmoved", 1)) > 200 }, time.Minute, 20*time.Millisecond, "what others put there is passed over")
+}
+
+// TestContended has every insert lose until the time of the call is over: the error says so, and that nothing was written.
+func TestContended(t *testing.T) { // G9, G12
+	t.Parallel()
+	taken := mongotest.Verdict{Answer: bson.D{
+		{Key: "ok", Value: 1.0}, {Key: "n", Value: int32(0)},
+		{Key: "writeErrors", Value: bson.A{bson.D{{Key: "index", Value: int32(0)}, {Key: "code", Value: int32(11000)}, {Key: "errmsg", Value: "E11000"}}}},
+	}}
+	var losing atomic.Bool
+	store, _, _ := replicated(t, mongotest.Database(t), "", func(c mongotest.Command) mongotest.Verdict {
+		if losing.Load() && c.Name() == "insert" && c.Collection() != "ego_entities" {
+			return taken
+		}
+		return mongotest.Verdict{}
+	})
+	leases, err := store.AcquireLeases(t.Context(), "c", "one", []uint32{3}, time.Minute)
+	require.NoError(t, err)
+	losing.Store(true)
+	for name, write := range map[string]func(ctx context.Context) error{
+		"Events": func(ctx context.Context) error { return store.WriteEvents(ctx, []*egopb.Event{newEvent("a", 1)}) },
+		"State": func(ctx context.Context) error {
+			return store.WriteState(ctx, &egopb.DurableState{PersistenceId: "a", Revision: 1})
+		},
+		"Offset": func(ctx context.Context) error { return store.CommitOffset(ctx, leases[0], 7) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			err := write(ctx)
+			require.ErrorIs(t, err, mongo.ErrContended)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.True(t, persistence.NotWritten(err), "%v", err)
+		})
+	}
 }
