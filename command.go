@@ -2,6 +2,7 @@ package ego
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -93,19 +94,30 @@ func (n *node) request(ctx context.Context, id string, command Command, timeout 
 	return await(ctx, r, timeout)
 }
 
+// answer returns the answer to a request. A handler that gives up because the context of its caller has ended refuses nothing.
+func answer(ctx context.Context, r *entity.Request) (State, uint64, error) {
+	state, revision, err := r.Answer()
+	if cause := ctx.Err(); cause != nil && errors.Is(err, cause) {
+		if refusal, ok := errors.AsType[*entity.Refusal](err); ok && refusal.Code == "" {
+			return nil, 0, gaveUp(ctx, false)
+		}
+	}
+	return state, revision, err
+}
+
 // await waits for the answer to a request until the context or the timeout ends.
 func await(ctx context.Context, r *entity.Request, timeout time.Duration) (State, uint64, error) {
 	expired := r.Expire(timeout)
 	select {
 	case <-r.Done():
-		return r.Answer()
+		return answer(ctx, r)
 	case <-ctx.Done():
 	case <-expired:
 	}
 	switch r.Abandon() {
 	case entity.HasAnswer:
 		<-r.Done()
-		return r.Answer()
+		return answer(ctx, r)
 	case entity.MayTakeEffect:
 		return nil, 0, gaveUp(ctx, true)
 	default:

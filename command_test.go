@@ -2,12 +2,14 @@ package ego_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -258,6 +260,26 @@ func TestTimeouts(t *testing.T) { // G12
 		require.NoError(t, err)
 		require.EqualValues(t, 1, revision, "and it did")
 	})
+	t.Run("HandlersThatGiveUpRefuseNothing", func(t *testing.T) {
+		t.Parallel()
+		engine := startEngine(t, newStore(t))
+		var senders sync.WaitGroup
+		for i := range 200 { // some are not awake yet when their handlers have returned
+			id := fmt.Sprint("waiting-", i)
+			require.NoError(t, engine.Entity(t.Context(), &waiting{testaccount.New(id)}))
+			senders.Go(func() {
+				for range 10 {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+					_, _, err := engine.SendCommand(ctx, id, &testpb.Deposit{Amount: 1}, patience)
+					cancel()
+					_, refused := errors.AsType[*ego.CommandError](err)
+					assert.False(t, refused, "%v", err)
+					assert.ErrorIs(t, err, ego.ErrTimeout)
+				}
+			})
+		}
+		senders.Wait()
+	})
 	t.Run("StillQueuedNeverRuns", func(t *testing.T) {
 		t.Parallel()
 		engine := startEngine(t, newStore(t))
@@ -347,4 +369,12 @@ func (s *scripted) HandleCommand(context.Context, ego.Command, ego.State) ([]ego
 
 func (s *scripted) HandleEvent(_ context.Context, _ ego.Event, prior ego.State) (ego.State, error) {
 	return proto.Clone(prior), nil
+}
+
+// waiting is an account that waits for the end of its callers.
+type waiting struct{ *testaccount.Account }
+
+func (*waiting) HandleCommand(ctx context.Context, _ ego.Command, _ ego.State) ([]ego.Event, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
