@@ -46,11 +46,13 @@ func (t *turns) begin(now time.Time) bool {
 	return true
 }
 
-// look looks for those who ask, and returns a function that waits for what is found.
+// look looks for those who ask, and returns a function that waits for what is found, but not for a server that hangs.
 func (t *turns) look(ctx context.Context) (wait func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		ctx, cancel := context.WithTimeout(ctx, longestTurn)
+		defer cancel()
 		t.waiting = nil
 		_ = each(ctx, t.asked, bson.D{}, options.Find().SetLimit(mostTurns), func(raw bson.Raw) (bool, error) {
 			if _, token, ok := raw.Lookup("_id").BinaryOK(); ok {
@@ -65,11 +67,15 @@ func (t *turns) look(ctx context.Context) (wait func()) {
 // turnOf returns the document by which a writer asks.
 func turnOf(token []byte) bson.D { return bson.D{{Key: "_id", Value: bson.Binary{Data: token}}} }
 
-// grant gives those who were seen to ask their turns, one after another.
+// grant gives those who were seen to ask their turns, one after another. Those who would have to wait for some that take
+// none are left for the next look, so that a writer whose peers have died is not kept for long.
 func (j *journal) grant(ctx context.Context) error {
-	waiting := j.turns.waiting
+	waiting, begun := j.turns.waiting, time.Now()
 	j.turns.waiting = nil
 	for _, one := range waiting {
+		if time.Since(begun) >= longestTurn {
+			return nil
+		}
 		granted, err := j.turns.asked.DeleteOne(ctx, one)
 		if err != nil || granted.DeletedCount == 0 {
 			continue // it no longer asks
